@@ -1,0 +1,163 @@
+//go:build amd64 && !purego
+
+package kernel
+
+import "golang.org/x/sys/cpu"
+
+//go:generate sh -c "cd _gen && go run . -out ../tile_amd64.s -stubs ../tile_amd64.go -pkg kernel"
+
+func fastest() variant {
+	switch {
+	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL:
+		return avx512
+	case cpu.X86.HasAVX2 && cpu.X86.HasFMA:
+		return avx2
+	}
+	return goTwin
+}
+
+// keep holds the masks of the last vectors of a row: &keep[16-n] is 16 lanes of which the first n are set.
+var keep = [32]int32{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
+
+// panelWidth avoids a narrow last panel: 64 columns are two panels of 32.
+func panelWidth(cols int) int {
+	vecs := (cols + Lanes - 1) / Lanes
+	switch {
+	case active == goTwin:
+		return goPanel
+	case active == avx2:
+		return Lanes
+	case vecs == 4:
+		return 2 * Lanes
+	}
+	return min(max(vecs, 1), 3) * Lanes
+}
+
+// dotAsm does Dot by tiles of rows. It leaves empty sums to the twin.
+func dotAsm(c []float32, cRow []int, a []float32, aRow, taps []int, kc int, b []float32, nr, cols int, add bool) bool {
+	if active == goTwin || len(taps) == 0 || kc == 0 {
+		return false
+	}
+	tile := 8
+	if active == avx2 {
+		tile = 6
+	}
+	mask := &keep[nr-cols]
+	var lastC, lastA [8]int
+	for len(aRow) > 0 {
+		pc, pa := &cRow[0], &aRow[0]
+		n := min(tile, len(aRow))
+		if n < tile { // repeat the last row
+			for i := range tile {
+				lastC[i], lastA[i] = cRow[min(i, n-1)], aRow[min(i, n-1)]
+			}
+			pc, pa = &lastC[0], &lastA[0]
+		}
+		switch {
+		case active == avx2:
+			dotAVX2_6x16(&c[0], pc, &a[0], pa, &taps[0], len(taps), kc, &b[0], mask, add)
+		case nr == 16:
+			dotAVX512_8x16(&c[0], pc, &a[0], pa, &taps[0], len(taps), kc, &b[0], mask, add)
+		case nr == 32:
+			dotAVX512_8x32(&c[0], pc, &a[0], pa, &taps[0], len(taps), kc, &b[0], mask, add)
+		default:
+			dotAVX512_8x48(&c[0], pc, &a[0], pa, &taps[0], len(taps), kc, &b[0], mask, add)
+		}
+		cRow, aRow = cRow[n:], aRow[n:]
+	}
+	return true
+}
+
+// outerAsm does Outer by tiles of rows, the largest first.
+func outerAsm(c []float32, ldc int, a []float32, aStep, aSeg int, b []float32, bStep, bSeg, segs, n, rows, nr, cols int, add bool) bool {
+	if active == goTwin || segs == 0 {
+		return false
+	}
+	mask := &keep[nr-cols]
+	ldc4, aStep, aSeg, bStep, bSeg := 4*ldc, 4*aStep, 4*aSeg, 4*bStep, 4*bSeg
+	for r := 0; r < rows; {
+		pc, pa, left, tile := &c[r*ldc], &a[r], rows-r, 0
+		switch {
+		case active == avx2:
+			tile = 4
+			outerAVX2_4x16(pc, ldc4, pa, aStep, aSeg, &b[0], bStep, bSeg, segs, n, min(tile, left), mask, add)
+		case nr == 16 && left > 16:
+			tile = 24
+			outerAVX512_24x16(pc, ldc4, pa, aStep, aSeg, &b[0], bStep, bSeg, segs, n, min(tile, left), mask, add)
+		case nr == 16 && left > 8:
+			tile = 16
+			outerAVX512_16x16(pc, ldc4, pa, aStep, aSeg, &b[0], bStep, bSeg, segs, n, min(tile, left), mask, add)
+		case nr == 16:
+			tile = 8
+			outerAVX512_8x16(pc, ldc4, pa, aStep, aSeg, &b[0], bStep, bSeg, segs, n, min(tile, left), mask, add)
+		case nr == 32 && left > 4:
+			tile = 12
+			outerAVX512_12x32(pc, ldc4, pa, aStep, aSeg, &b[0], bStep, bSeg, segs, n, min(tile, left), mask, add)
+		case nr == 32:
+			tile = 4
+			outerAVX512_4x32(pc, ldc4, pa, aStep, aSeg, &b[0], bStep, bSeg, segs, n, min(tile, left), mask, add)
+		case left > 4:
+			tile = 8
+			outerAVX512_8x48(pc, ldc4, pa, aStep, aSeg, &b[0], bStep, bSeg, segs, n, min(tile, left), mask, add)
+		default:
+			tile = 4
+			outerAVX512_4x48(pc, ldc4, pa, aStep, aSeg, &b[0], bStep, bSeg, segs, n, min(tile, left), mask, add)
+		}
+		r += tile
+	}
+	return true
+}
+
+// depthAsm does Depth by tiles of eight rows.
+func depthAsm(c []float32, cRow []int, a []float32, aRow, taps []int, w []float32, ldw, n int, add bool) bool {
+	if active == goTwin || len(taps) == 0 || n == 0 {
+		return false
+	}
+	const tile = 8
+	mask := &keep[(Lanes-n%Lanes)%Lanes]
+	if active == avx2 {
+		mask = &keep[Lanes-n%8]
+	}
+	var lastC, lastA [tile]int
+	for len(aRow) > 0 {
+		pc, pa := &cRow[0], &aRow[0]
+		m := min(tile, len(aRow))
+		if m < tile {
+			for i := range tile {
+				lastC[i], lastA[i] = cRow[min(i, m-1)], aRow[min(i, m-1)]
+			}
+			pc, pa = &lastC[0], &lastA[0]
+		}
+		if active == avx2 {
+			depthAVX2(&c[0], pc, &a[0], pa, &taps[0], len(taps), &w[0], 4*ldw, n, mask, add)
+		} else {
+			depthAVX512(&c[0], pc, &a[0], pa, &taps[0], len(taps), &w[0], 4*ldw, n, mask, add)
+		}
+		cRow, aRow = cRow[m:], aRow[m:]
+	}
+	return true
+}
+
+// depthOuterAsm does DepthOuter vector by vector of channels, for up to depthTaps taps.
+func depthOuterAsm(c []float32, ldc int, a []float32, aStep, aSeg int, taps []int, b []float32, bStep, bSeg, segs, n, channels int, add bool) bool {
+	if active == goTwin || segs == 0 || n == 0 {
+		return false
+	}
+	var offsets [depthTaps]int
+	for i := range offsets {
+		offsets[i] = 4 * taps[min(i, len(taps)-1)]
+	}
+	lanes := Lanes
+	if active == avx2 {
+		lanes = 8
+	}
+	for r := 0; r < channels; r += lanes {
+		mask := &keep[Lanes-min(lanes, channels-r)]
+		if active == avx2 {
+			depthOuterAVX2(&c[r], 4*ldc, &a[r], 4*aStep, 4*aSeg, &offsets[0], len(taps), &b[r], 4*bStep, 4*bSeg, segs, n, mask, add)
+		} else {
+			depthOuterAVX512(&c[r], 4*ldc, &a[r], 4*aStep, 4*aSeg, &offsets[0], len(taps), &b[r], 4*bStep, 4*bSeg, segs, n, mask, add)
+		}
+	}
+	return true
+}

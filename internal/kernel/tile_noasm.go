@@ -1,0 +1,23 @@
+//go:build !amd64 || purego
+
+package kernel
+
+func fastest() variant { return goTwin }
+
+func panelWidth(int) int { return goPanel }
+
+func dotAsm([]float32, []int, []float32, []int, []int, int, []float32, int, int, bool) bool {
+	return false
+}
+
+func outerAsm([]float32, int, []float32, int, int, []float32, int, int, int, int, int, int, int, bool) bool {
+	return false
+}
+
+func depthAsm([]float32, []int, []float32, []int, []int, []float32, int, int, bool) bool {
+	return false
+}
+
+func depthOuterAsm([]float32, int, []float32, int, int, []int, []float32, int, int, int, int, int, bool) bool {
+	return false
+}
