@@ -1,0 +1,211 @@
+package cost
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/dms-go/dms/ir"
+	"github.com/dms-go/dms/space"
+)
+
+// Model is the cost of a graph as a function of the masks over its space. It is read-only and safe for concurrent use.
+type Model struct {
+	s     *space.Space
+	terms [metrics][]term
+	full  Cost
+}
+
+// NewModel writes down the cost of g over s, which is space.Find's for the same graph; s may be nil for a cost that does not vary.
+// Count tells what g must have.
+func NewModel(g *ir.Graph, s *space.Space) (*Model, error) {
+	entries, err := account(g, s)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		s = &space.Space{}
+	}
+	m := &Model{s: s}
+	for _, e := range entries {
+		v := e.coef
+		for _, f := range e.forms {
+			var ok bool
+			if v, ok = mul(v, f.size(s)); !ok {
+				return nil, fmt.Errorf("cost: %s: its cost does not fit 64 bits", e.node.Label())
+			}
+		}
+		total := m.full.at(e.metric)
+		if v > math.MaxInt64-*total {
+			return nil, fmt.Errorf("cost: %s: the cost up to here does not fit 64 bits", e.node.Label())
+		}
+		*total += v
+		if v != 0 {
+			m.terms[e.metric] = append(m.terms[e.metric], e.term)
+		}
+	}
+	return m, nil
+}
+
+// Full is the cost with everything there.
+func (m *Model) Full() Cost { return m.full }
+
+// At is the exact cost of the graph that prune.Apply makes of sel, which has passed Selection.Check.
+func (m *Model) At(sel space.Selection) Cost {
+	masks := sel.Masks(m.s)
+	counts := make([]int64, len(masks))
+	for g, mask := range masks {
+		for _, keep := range mask {
+			if keep {
+				counts[g]++
+			}
+		}
+	}
+	var c Cost
+	for k := range Metric(metrics) {
+		for _, t := range m.terms[k] {
+			if !t.present(masks) {
+				continue
+			}
+			v := t.coef
+			for _, f := range t.forms {
+				n := f.base
+				for _, p := range f.parts {
+					n += p.each * counts[p.group]
+					for i, w := range p.coef {
+						if masks[p.group][i] {
+							n += w
+						}
+					}
+				}
+				v *= n
+			}
+			*c.at(k) += v
+		}
+	}
+	return c
+}
+
+func (t *term) present(masks [][]bool) bool {
+	if len(t.alive) == 0 {
+		return true
+	}
+	for _, blocks := range t.alive {
+		all := true
+		for _, b := range blocks {
+			all = all && masks[b.Group][b.Elem]
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+// Eval is one metric at soft masks, one slice per group of the space with one value per element; at masks of 0 and 1 it equals At.
+// With grad not nil it adds the derivative with respect to each mask to grad, which has the shape of masks. Widths enter as sums over
+// axes and blocks as factors, so the value is a polynomial in the masks.
+func (m *Model) Eval(k Metric, masks [][]float64, grad [][]float64) float64 {
+	sums := make([]float64, len(masks))
+	for g, mask := range masks {
+		for _, v := range mask {
+			sums[g] += v
+		}
+	}
+	var dsums []float64 // derivative by the sum of a group's masks
+	if grad != nil {
+		dsums = make([]float64, len(masks))
+	}
+	total := 0.0
+	var room [8]float64
+	for i := range m.terms[k] {
+		t := &m.terms[k][i]
+		sizes := room[:0]
+		product := float64(t.coef)
+		for _, f := range t.forms {
+			sizes = append(sizes, f.eval(masks, sums))
+			product *= sizes[len(sizes)-1]
+		}
+		alive := t.weight(masks)
+		total += product * alive
+		if grad == nil {
+			continue
+		}
+		for i, f := range t.forms {
+			d := float64(t.coef) * alive
+			for j, v := range sizes {
+				if j != i {
+					d *= v
+				}
+			}
+			f.back(d, dsums, grad)
+		}
+		t.back(product, masks, grad)
+	}
+	for g, d := range dsums {
+		if d != 0 {
+			for i := range grad[g] {
+				grad[g][i] += d
+			}
+		}
+	}
+	return total
+}
+
+func (f *form) eval(masks [][]float64, sums []float64) float64 {
+	v := float64(f.base)
+	for _, p := range f.parts {
+		v += float64(p.each) * sums[p.group]
+		for i, c := range p.coef {
+			v += float64(c) * masks[p.group][i]
+		}
+	}
+	return v
+}
+
+// back adds d times the derivative of the form.
+func (f *form) back(d float64, dsums []float64, grad [][]float64) {
+	for _, p := range f.parts {
+		dsums[p.group] += d * float64(p.each)
+		for i, c := range p.coef {
+			grad[p.group][i] += d * float64(c)
+		}
+	}
+}
+
+// weight is how far the term is there: 1 − Π over readers of (1 − Π of their blocks' masks).
+func (t *term) weight(masks [][]float64) float64 {
+	if len(t.alive) == 0 {
+		return 1
+	}
+	gone := 1.0
+	for _, blocks := range t.alive {
+		gone *= 1 - productBut(blocks, -1, masks)
+	}
+	return 1 - gone
+}
+
+// back adds d times the derivative of weight.
+func (t *term) back(d float64, masks, grad [][]float64) {
+	for r, blocks := range t.alive {
+		others := d
+		for q, b := range t.alive {
+			if q != r {
+				others *= 1 - productBut(b, -1, masks)
+			}
+		}
+		for i, b := range blocks {
+			grad[b.Group][b.Elem] += others * productBut(blocks, i, masks)
+		}
+	}
+}
+
+// productBut is the product of the blocks' masks without the i-th.
+func productBut(blocks []space.BlockRef, i int, masks [][]float64) float64 {
+	p := 1.0
+	for j, b := range blocks {
+		if j != i {
+			p *= masks[b.Group][b.Elem]
+		}
+	}
+	return p
+}

@@ -1,0 +1,112 @@
+package cost_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/dms-go/dms/cost"
+	"github.com/dms-go/dms/internal/testkit/nets"
+	"github.com/dms-go/dms/space"
+)
+
+var metrics = []cost.Metric{cost.MACs, cost.Params, cost.Bytes}
+
+func modelOf(t *testing.T, c nets.Case) (*space.Space, *cost.Model) {
+	t.Helper()
+	g := c.Graph(1)
+	s, err := space.Find(g, space.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := cost.NewModel(g, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, m
+}
+
+func masksLike(s *space.Space, value func() float64) [][]float64 {
+	masks := make([][]float64, len(s.Groups))
+	for i, g := range s.Groups {
+		masks[i] = make([]float64, g.N)
+		for e := range masks[i] {
+			masks[i][e] = value()
+		}
+	}
+	return masks
+}
+
+func TestEvalAtHardMasksIsAt(t *testing.T) {
+	for _, c := range nets.Cases() {
+		s, m := modelOf(t, c)
+		for seed := range uint64(10) {
+			rng := rand.New(rand.NewPCG(seed, 3))
+			masks := masksLike(s, func() float64 { return float64(rng.IntN(2)) })
+			sel := space.Selection{Keep: map[string][]int{}}
+			for i, g := range s.Groups {
+				sel.Keep[g.Name] = []int{}
+				for e, v := range masks[i] {
+					if v == 1 {
+						sel.Keep[g.Name] = append(sel.Keep[g.Name], e)
+					}
+				}
+			}
+			at := m.At(sel)
+			for _, k := range metrics {
+				if got, want := m.Eval(k, masks, nil), float64(at.Of(k)); got != want {
+					t.Errorf("%s, seed %d, %s: soft %v, exact %v", c.Name, seed, k, got, want)
+				}
+			}
+		}
+		if full := m.At(space.Selection{}); full != m.Full() {
+			t.Errorf("%s: at the full selection %+v, full %+v", c.Name, full, m.Full())
+		}
+	}
+}
+
+// The cost is a polynomial of low degree in each mask, so central differences with a wide step are nearly exact.
+func TestEvalGradientIsTheDifferenceQuotient(t *testing.T) {
+	const h = 1e-3
+	for _, c := range nets.Cases() {
+		s, m := modelOf(t, c)
+		rng := rand.New(rand.NewPCG(7, 4))
+		masks := masksLike(s, rng.Float64)
+		for _, k := range metrics {
+			grad := masksLike(s, func() float64 { return 1 }) // Eval adds to what is there
+			value := m.Eval(k, masks, grad)
+			for i := range masks {
+				for e := range masks[i] {
+					was := masks[i][e]
+					masks[i][e] = was + h
+					up := m.Eval(k, masks, nil)
+					masks[i][e] = was - h
+					down := m.Eval(k, masks, nil)
+					masks[i][e] = was
+					if got, want := grad[i][e]-1, (up-down)/(2*h); math.Abs(got-want) > 1e-5*(math.Abs(want)+value/100) {
+						t.Errorf("%s, %s: derivative by %s[%d] is %v, difference quotient %v", c.Name, k, s.Groups[i].Name, e, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestCostGrowsWithEveryElement(t *testing.T) {
+	for _, c := range nets.Cases() {
+		s, m := modelOf(t, c)
+		rng := rand.New(rand.NewPCG(8, 5))
+		masks := masksLike(s, rng.Float64)
+		for _, k := range metrics {
+			grad := masksLike(s, func() float64 { return 0 })
+			m.Eval(k, masks, grad)
+			for i := range grad {
+				for e, d := range grad[i] {
+					if d < 0 {
+						t.Errorf("%s, %s: %s[%d] makes the network cheaper: %v", c.Name, k, s.Groups[i].Name, e, d)
+					}
+				}
+			}
+		}
+	}
+}

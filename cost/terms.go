@@ -1,0 +1,331 @@
+package cost
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+
+	"github.com/dms-go/dms/ir"
+	"github.com/dms-go/dms/space"
+)
+
+// term is coef · Π forms · presence.
+type term struct {
+	coef  int64
+	forms []form
+
+	// alive lists the blocks around each reader of what the term counts. It is there while one reader is, and a reader while all of its
+	// blocks are. Empty: always there.
+	alive [][]space.BlockRef
+}
+
+// form is the size of an axis as a function of the masks: base + Σ over parts.
+type form struct {
+	base  int64
+	parts []part
+}
+
+// part is what one group adds to a size: each times the sum of its masks, or, where elements have different numbers of positions, the
+// sum of coef[i] times mask i.
+type part struct {
+	group int32
+	each  int64
+	coef  []int64
+}
+
+// entry is a term with the metric it belongs to and the node it is charged to.
+type entry struct {
+	node   *ir.Node
+	metric Metric
+	term
+}
+
+// accountant writes down the terms of a graph.
+type accountant struct {
+	g       *ir.Graph
+	s       *space.Space // nil: every size is a number
+	shapes  map[string]ir.ValueInfo
+	entries []entry
+	errs    []error
+	forms   map[*space.Ref]form // by axis, which axes that agree share
+}
+
+// layers has a row for each operator that multiplies and accumulates: the axes whose sizes multiply to its MACs besides those of its output,
+// as input and axis.
+var layers = map[string]func(a *accountant, n *ir.Node) [][2]int{
+	"Conv": func(a *accountant, n *ir.Node) [][2]int {
+		var inner [][2]int // input channels per group and the kernel
+		for axis := 1; axis < len(a.shape(n.Input(1))); axis++ {
+			inner = append(inner, [2]int{1, axis})
+		}
+		return inner
+	},
+	"Gemm": func(a *accountant, n *ir.Node) [][2]int {
+		if ir.GemmOf(n).TransA {
+			return [][2]int{{0, 0}}
+		}
+		return [][2]int{{0, 1}}
+	},
+	"MatMul": func(a *accountant, n *ir.Node) [][2]int { return [][2]int{{0, len(a.shape(n.Input(0))) - 1}} },
+}
+
+// settings lists inputs that hold no trained parameters, by operator.
+var settings = map[string][]int{
+	"BatchNormalization": {3, 4},
+	"Clip":               {1, 2},
+	"Pad":                {1, 2, 3},
+	"Dropout":            {1, 2},
+	"Resize":             {1, 2, 3},
+	"Upsample":           {1},
+	"ConstantOfShape":    {0},
+}
+
+// views write nothing.
+var views = map[string]bool{"Identity": true, "Dropout": true, "Reshape": true, "Flatten": true, "Squeeze": true, "Unsqueeze": true}
+
+// account lists the terms of g, in graph order.
+func account(g *ir.Graph, s *space.Space) ([]entry, error) {
+	bind := map[string]int{}
+	for _, v := range g.Inputs {
+		if len(v.Shape) > 0 && !v.Shape[0].Known() && v.Shape[0].Sym != "?" {
+			bind[v.Shape[0].Sym] = 1
+		}
+	}
+	shapes, err := ir.InferShapes(g, bind)
+	if err != nil {
+		return nil, fmt.Errorf("cost: %w", err)
+	}
+	a := &accountant{g: g, s: s, shapes: shapes, forms: map[*space.Ref]form{}}
+	consumers := ir.Consumers(g)
+	live := reached(g)
+	readers := map[string][]ir.Use{} // parameters by weight
+	for _, n := range g.Nodes {
+		if !live[n] {
+			continue
+		}
+		if inner, ok := layers[n.Op]; ok && n.Domain == "" {
+			a.macs(n, inner(a, n))
+		}
+		a.bytes(n, consumers)
+		for i, v := range n.Inputs {
+			if w := g.Weights[v]; w != nil && isFloat(w.DType) && len(w.Shape) > 0 && !holds(settings[n.Op], i) {
+				readers[v] = append(readers[v], ir.Use{Node: n, Input: i})
+			}
+		}
+	}
+	for _, n := range g.Nodes {
+		for _, v := range n.Inputs {
+			if uses := readers[v]; len(uses) > 0 && uses[0].Node == n {
+				a.params(v, uses)
+				delete(readers, v)
+			}
+		}
+	}
+	return a.entries, errors.Join(a.errs...)
+}
+
+// reached tells which nodes some output of the graph depends on.
+func reached(g *ir.Graph) map[*ir.Node]bool {
+	producers := ir.Producers(g)
+	live := map[*ir.Node]bool{}
+	var pending []string
+	for _, v := range g.Outputs {
+		pending = append(pending, v.Name)
+	}
+	for len(pending) > 0 {
+		v := pending[len(pending)-1]
+		pending = pending[:len(pending)-1]
+		if p := producers[v]; p != nil && !live[p] {
+			live[p] = true
+			pending = append(append(pending, p.Inputs...), p.Captures...)
+		}
+	}
+	return live
+}
+
+func holds(list []int, i int) bool {
+	for _, v := range list {
+		if v == i {
+			return true
+		}
+	}
+	return false
+}
+
+func isFloat(d ir.DType) bool {
+	switch d {
+	case ir.Float16, ir.BFloat16, ir.Float32, ir.Float64:
+		return true
+	}
+	return false
+}
+
+func (a *accountant) shape(v string) ir.Shape {
+	if w := a.g.Weights[v]; w != nil {
+		return ir.Fixed(w.Shape...)
+	}
+	return a.shapes[v].Shape
+}
+
+func (a *accountant) fault(n *ir.Node, format string, args ...any) {
+	a.errs = append(a.errs, fmt.Errorf("cost: %s: %w", n.Label(), fmt.Errorf(format, args...)))
+}
+
+func (a *accountant) macs(n *ir.Node, inner [][2]int) {
+	t := term{coef: 1, alive: a.blocks([]ir.Use{{Node: n}})}
+	out := n.Outputs[0]
+	for axis := range a.shape(out) {
+		a.times(n, &t, out, axis)
+	}
+	for _, i := range inner {
+		a.times(n, &t, n.Input(i[0]), i[1])
+	}
+	if a.shape(out) == nil {
+		a.fault(n, "the shape of its output is not known; give the graph's inputs a fixed size")
+		return
+	}
+	a.entries = append(a.entries, entry{n, MACs, t})
+}
+
+func (a *accountant) bytes(n *ir.Node, consumers map[string][]ir.Use) {
+	if views[n.Op] && n.Domain == "" {
+		return
+	}
+	for _, v := range n.Outputs {
+		info := a.shapes[v]
+		if _, known := info.Shape.Sizes(); v == "" || !known || !isFloat(info.DType) {
+			continue
+		}
+		if space.GatheredPad(a.g, n, len(info.Shape), consumers) != nil {
+			continue
+		}
+		t := term{coef: 4, alive: a.blocks([]ir.Use{{Node: n}})}
+		for axis := range info.Shape {
+			a.times(n, &t, v, axis)
+		}
+		a.entries = append(a.entries, entry{n, Bytes, t})
+	}
+}
+
+func (a *accountant) params(w string, uses []ir.Use) {
+	n := uses[0].Node
+	t := term{coef: 1, alive: a.blocks(uses)}
+	for axis := range a.g.Weights[w].Shape {
+		a.times(n, &t, w, axis)
+	}
+	a.entries = append(a.entries, entry{n, Params, t})
+}
+
+// times multiplies a term by the size of one axis.
+func (a *accountant) times(n *ir.Node, t *term, v string, axis int) {
+	s := a.shape(v)
+	if axis < 0 || axis >= len(s) {
+		a.fault(n, "%q has no axis %d", v, axis)
+		return
+	}
+	if a.s != nil {
+		if refs := a.s.Axis(v, axis); refs != nil {
+			t.forms = append(t.forms, a.form(refs))
+			return
+		}
+	}
+	if !s[axis].Known() {
+		a.fault(n, "the size of axis %d of %q is not known (%s); give the graph's inputs a fixed size", axis, v, s[axis].Sym)
+		return
+	}
+	var ok bool
+	if t.coef, ok = mul(t.coef, int64(s[axis].Size)); !ok {
+		a.fault(n, "its cost does not fit 64 bits")
+	}
+}
+
+// mul multiplies two numbers that are not negative; ok is false when the product does not fit.
+func mul(x, y int64) (int64, bool) {
+	hi, lo := bits.Mul64(uint64(x), uint64(y))
+	if hi != 0 || lo > math.MaxInt64 {
+		return 0, false
+	}
+	return int64(lo), true
+}
+
+// form counts the positions of an axis by group and element.
+func (a *accountant) form(axis space.Axis) form {
+	if f, ok := a.forms[&axis[0]]; ok && f.size(a.s) == int64(len(axis)) {
+		return f
+	}
+	var f form
+	at := map[int32]int{}
+	for _, r := range axis {
+		if r.Fixed() {
+			f.base++
+			continue
+		}
+		i, ok := at[r.Group]
+		if !ok {
+			i = len(f.parts)
+			at[r.Group] = i
+			f.parts = append(f.parts, part{group: r.Group, coef: make([]int64, a.s.Groups[r.Group].N)})
+		}
+		f.parts[i].coef[r.Elem]++
+	}
+	for i := range f.parts {
+		if p := &f.parts[i]; uniform(p.coef) {
+			p.each, p.coef = p.coef[0], nil
+		}
+	}
+	a.forms[&axis[0]] = f
+	return f
+}
+
+// size is the form with every element there.
+func (f form) size(s *space.Space) int64 {
+	n := f.base
+	for _, p := range f.parts {
+		n += p.each * int64(s.Groups[p.group].N)
+		for _, c := range p.coef {
+			n += c
+		}
+	}
+	return n
+}
+
+func uniform(c []int64) bool {
+	for _, v := range c {
+		if v != c[0] {
+			return false
+		}
+	}
+	return true
+}
+
+// blocks lists the removable blocks around each of a set of readers; nil when one of them stands in none, for then the thing never goes.
+func (a *accountant) blocks(uses []ir.Use) [][]space.BlockRef {
+	if a.s == nil {
+		return nil
+	}
+	var alive [][]space.BlockRef
+	for _, u := range uses {
+		b := a.s.BlockOf[u.Node.ID()]
+		if len(b) == 0 {
+			return nil
+		}
+		if !contains(alive, b) {
+			alive = append(alive, b)
+		}
+	}
+	return alive
+}
+
+func contains(list [][]space.BlockRef, b []space.BlockRef) bool {
+	for _, c := range list {
+		same := len(b) == len(c)
+		for i := 0; same && i < len(b); i++ {
+			same = b[i] == c[i]
+		}
+		if same {
+			return true
+		}
+	}
+	return false
+}

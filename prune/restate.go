@@ -1,0 +1,323 @@
+package prune
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dms-go/dms/ir"
+	"github.com/dms-go/dms/space"
+)
+
+// restatements has a row for each operator that states sizes or positions of axes as constants. A row gets the node of the cut graph, whose inputs
+// and outputs have the names they had, but for inputs that read across a dropped block; was is the node as it stood in the whole graph.
+// What it returns stands after n.
+var restatements = map[string]func(c *cutter, n, was *ir.Node) ([]*ir.Node, error){
+	"Conv":    (*cutter).restateConv,
+	"Reshape": (*cutter).restateTarget,
+	"Expand":  (*cutter).restateTarget,
+	"Slice":   (*cutter).restateSlice,
+	"Split":   (*cutter).restateSplit,
+	"Gather":  (*cutter).restateGather,
+	"Pad":     (*cutter).restatePad,
+}
+
+func (c *cutter) restateNodes() error {
+	was := map[string]*ir.Node{}
+	for _, n := range c.g.Nodes {
+		was[n.ID()] = n
+	}
+	var nodes []*ir.Node
+	for _, n := range c.out.Nodes {
+		nodes = append(nodes, n)
+		restate, ok := restatements[n.Op]
+		if !ok || n.Domain != "" && n.Domain != "ai.onnx" || !c.touched(was[n.ID()]) {
+			continue
+		}
+		more, err := restate(c, n, was[n.ID()])
+		if err != nil {
+			return fmt.Errorf("prune: %w", err)
+		}
+		nodes = append(nodes, more...)
+	}
+	c.out.Nodes = nodes
+	return nil
+}
+
+// touched tells whether a value that n reads or writes loses positions.
+func (c *cutter) touched(n *ir.Node) bool {
+	for _, v := range append(append([]string(nil), n.Inputs...), n.Outputs...) {
+		for axis := range c.s.Axes[v] {
+			if _, all := c.kept(v, axis); !all {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// constant makes input i of n the tensor t: under the old name where n alone reads it, else under a new one.
+func (c *cutter) constant(n *ir.Node, i int, t *ir.Tensor) {
+	for len(n.Inputs) <= i {
+		n.Inputs = append(n.Inputs, "")
+	}
+	name := n.Inputs[i]
+	if name == "" || len(c.consumers[name]) != 1 {
+		if name == "" {
+			name = n.ID()
+		}
+		name = c.unused(fmt.Sprintf("%s/%s.%d", name, n.ID(), i))
+	}
+	n.Inputs[i] = name
+	c.out.Weights[name] = t
+}
+
+// unused makes a value name that the graph does not have yet.
+func (c *cutter) unused(name string) string {
+	taken := func(v string) bool {
+		if _, ok := c.shapes[v]; ok || c.out.Weights[v] != nil {
+			return true
+		}
+		return slices.ContainsFunc(c.out.Nodes, func(n *ir.Node) bool { return slices.Contains(n.Outputs, v) })
+	}
+	free := name
+	for k := 2; taken(free); k++ {
+		free = fmt.Sprintf("%s.%d", name, k)
+	}
+	return free
+}
+
+// restateConv: the groups that are left are the channels that are left by the channels of each group.
+func (c *cutter) restateConv(n, was *ir.Node) ([]*ir.Node, error) {
+	if was.Attrs.Int("group", 1) != 1 {
+		channels, each := c.size(was.Input(0), 1), c.size(was.Input(1), 1)
+		n.Attrs["group"] = ir.IntAttr(int64(channels.Size / each.Size))
+	}
+	return nil, nil
+}
+
+// restateTarget writes the sizes that are left over the numbers of a target shape; 0, −1 and (Expand) 1 mean the same as before.
+func (c *cutter) restateTarget(n, was *ir.Node) ([]*ir.Node, error) {
+	out := was.Outputs[0]
+	t := c.g.Weights[was.Input(1)]
+	if t == nil {
+		return nil, nil
+	}
+	target, err := t.Ints()
+	if err != nil {
+		return nil, fmt.Errorf("%s: target shape: %w", n.Label(), err)
+	}
+	shape := c.shape(out)
+	first := len(shape) - len(target) // Expand aligns its target at the end
+	fresh, changed := append([]int64(nil), target...), false
+	for i := range target {
+		if axis := first + i; target[i] > 0 && shape[axis] == (ir.Dim{Size: int(target[i])}) {
+			fresh[i] = int64(c.size(out, axis).Size)
+			changed = changed || fresh[i] != target[i]
+		}
+	}
+	if changed {
+		c.constant(n, 1, ir.Vector64(fresh...))
+	}
+	return nil, nil
+}
+
+// restateSlice: what is kept of a range of positions is a range again.
+func (c *cutter) restateSlice(n, was *ir.Node) ([]*ir.Node, error) {
+	x := was.Input(0)
+	attrs, err := ir.SliceOf(c.g, was, c.shape(x))
+	if err != nil {
+		return nil, err
+	}
+	var starts, ends, axes, steps []int64
+	moved := false
+	for axis, d := range c.shape(x) {
+		if !d.Known() {
+			continue // kept whole
+		}
+		start, stop, step := attrs.Start[axis], attrs.Stop[axis], attrs.Step[axis]
+		if start == 0 && stop == d.Size && step == 1 {
+			continue
+		}
+		if c.s.Axis(x, axis) != nil {
+			positions, all := c.kept(x, axis)
+			moved = moved || !all
+			start, _ = slices.BinarySearch(positions, start)
+			stop, _ = slices.BinarySearch(positions, stop)
+		}
+		if stop < 0 { // a negative step that runs to the first position
+			stop = -d.Size - 1
+		}
+		starts, ends, axes, steps = append(starts, int64(start)), append(ends, int64(stop)), append(axes, int64(axis)), append(steps, int64(step))
+	}
+	if !moved {
+		return nil, nil
+	}
+	if c.g.Opset("") < 10 {
+		n.Attrs["starts"], n.Attrs["ends"], n.Attrs["axes"] = ir.IntsAttr(starts...), ir.IntsAttr(ends...), ir.IntsAttr(axes...)
+		return nil, nil
+	}
+	for i, list := range [][]int64{starts, ends, axes, steps} {
+		c.constant(n, i+1, ir.Vector64(list...))
+	}
+	return nil, nil
+}
+
+func (c *cutter) restateSplit(n, was *ir.Node) ([]*ir.Node, error) {
+	x := was.Input(0)
+	axis, _, err := ir.SplitOf(c.g, was, c.shape(x))
+	if err != nil {
+		return nil, err
+	}
+	if _, all := c.kept(x, axis); all {
+		return nil, nil
+	}
+	sizes := make([]int64, len(was.Outputs))
+	at := 0
+	positions, _ := c.kept(x, axis)
+	for i, v := range was.Outputs {
+		end := len(positions)
+		if v != "" {
+			end = at + c.size(v, axis).Size
+		} else if i+1 < len(was.Outputs) {
+			return nil, fmt.Errorf("%s: an output in the middle is left out; its size is not known", n.Label())
+		}
+		sizes[i] = int64(end - at)
+		at = end
+	}
+	if c.g.Opset("") < 13 {
+		n.Attrs["split"] = ir.IntsAttr(sizes...)
+		return nil, nil
+	}
+	delete(n.Attrs, "num_outputs")
+	c.constant(n, 1, ir.Vector64(sizes...))
+	return nil, nil
+}
+
+// restateGather points the indices at the places to which the positions have moved. Behind a channel pad an index of a position that is gone points
+// at the pad's zeros.
+func (c *cutter) restateGather(n, was *ir.Node) ([]*ir.Node, error) {
+	x := was.Input(0)
+	axis, err := ir.AxisOf(was, len(c.shape(x)), 0)
+	if err != nil {
+		return nil, err
+	}
+	data, table := c.s.Axis(x, axis), c.g.Weights[was.Input(1)]
+	if table == nil || data == nil && c.s.Axis(was.Outputs[0], axis) == nil {
+		return nil, nil
+	}
+	at, err := space.Indices(table, c.shape(x)[axis].Size)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", n.Label(), err)
+	}
+	positions, _ := c.kept(x, axis)
+	if data == nil {
+		positions = upTo(c.shape(x)[axis].Size)
+	}
+	moved := make([]int64, 0, len(at))
+	for i, p := range at {
+		if refs := c.s.Axis(was.Outputs[0], axis); refs != nil && len(table.Shape) == 1 {
+			if r := refs[i]; !r.Fixed() && !c.masks[r.Group][r.Elem] {
+				continue
+			}
+		}
+		q, there := slices.BinarySearch(positions, p)
+		if !there {
+			q = len(positions) - 1 // the zeros stand last; a gather without them never asks for what is gone
+		}
+		moved = append(moved, int64(q))
+	}
+	shape := table.Shape
+	if len(shape) == 1 {
+		shape = []int{len(moved)}
+	}
+	c.constant(n, 1, ir.Ints64(moved, shape...))
+	return nil, nil
+}
+
+func upTo(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
+// restatePad handles channel pads, whose two sides lose positions independently: each position that is left on the outside comes from one that is
+// left inside or from a zero. Where that is still zeros around everything, it remains a pad; else a pad by one zero and a gather.
+func (c *cutter) restatePad(n, was *ir.Node) ([]*ir.Node, error) {
+	x, y := was.Input(0), was.Outputs[0]
+	rank := len(c.shape(x))
+	attrs, err := ir.PadOf(c.g, was, rank)
+	if err != nil {
+		return nil, err
+	}
+	if space.GatheredPad(c.g, was, rank, c.consumers) != nil {
+		return nil, nil
+	}
+	axis := -1
+	for a := range rank {
+		if (attrs.Begin[a] != 0 || attrs.End[a] != 0) && (c.s.Axis(x, a) != nil || c.s.Axis(y, a) != nil) {
+			axis = a
+		}
+	}
+	if axis < 0 {
+		return nil, nil
+	}
+	size := c.shape(x)[axis].Size
+	inside, outside := upTo(size), upTo(c.shape(y)[axis].Size)
+	if c.s.Axis(x, axis) != nil {
+		inside, _ = c.kept(x, axis)
+	}
+	if c.s.Axis(y, axis) != nil {
+		outside, _ = c.kept(y, axis)
+	}
+	from := make([]int64, len(outside))
+	for i, p := range outside {
+		q, there := slices.BinarySearch(inside, p-attrs.Begin[axis])
+		if !there {
+			q = len(inside)
+		}
+		from[i] = int64(q)
+	}
+	begin := slices.Index(from, 0)
+	plain := begin >= 0 && begin+len(inside) <= len(from)
+	for i, q := range from {
+		if plain && i >= begin && i < begin+len(inside) {
+			plain = q == int64(i-begin)
+		} else {
+			plain = plain && q == int64(len(inside))
+		}
+	}
+	if plain {
+		attrs.Begin[axis], attrs.End[axis] = begin, len(from)-begin-len(inside)
+		c.statePads(n, attrs)
+		return nil, nil
+	}
+	attrs.Begin[axis], attrs.End[axis] = 0, 1
+	c.statePads(n, attrs)
+	n.Outputs[0] = c.unused(y + "/padded")
+	next := &ir.Node{Op: "Gather", Inputs: []string{n.Outputs[0], ""}, Outputs: []string{y}, Attrs: ir.Attrs{"axis": ir.IntAttr(int64(axis))}}
+	if n.Name != "" {
+		next.Name = n.Name + "/take"
+	}
+	c.constant(next, 1, ir.Vector64(from...))
+	return []*ir.Node{next}, nil
+}
+
+// statePads writes the pads of all axes.
+func (c *cutter) statePads(n *ir.Node, attrs ir.PadAttrs) {
+	var pads []int64
+	for _, list := range [][]int{attrs.Begin, attrs.End} {
+		for _, p := range list {
+			pads = append(pads, int64(p))
+		}
+	}
+	if c.g.Opset("") < 11 {
+		n.Attrs["pads"] = ir.IntsAttr(pads...)
+		return
+	}
+	if len(n.Inputs) > 3 {
+		n.Inputs = n.Inputs[:3] // the axes that the pads were stated for
+	}
+	c.constant(n, 1, ir.Vector64(pads...))
+}

@@ -1,0 +1,208 @@
+package space
+
+import (
+	"fmt"
+
+	"github.com/dms-go/dms/ir"
+)
+
+// maxAtoms bounds the positions that are followed through one reshape or produced in all: about a hundred times the largest network known here.
+const maxAtoms = 1 << 24
+
+// Find describes what can be removed from g, which has been folded (ir.Fold). g is not changed.
+//
+// It walks the nodes once in order, each by the rule of its operator (rules.go), and then collects what the rules tied. An operator
+// without a rule freezes all it touches. The error is g's own: shapes that do not fit, weights that are missing.
+func Find(g *ir.Graph, o Options) (*Space, error) {
+	shapes, err := ir.InferShapes(g, nil)
+	if err != nil {
+		return nil, fmt.Errorf("space: %w", err)
+	}
+	f := &finder{
+		g: g, o: o, shapes: shapes,
+		axes: map[string][]label{}, given: map[string][]bool{},
+		consumers: ir.Consumers(g), producers: ir.Producers(g),
+		outputs: map[string]bool{}, order: map[*ir.Node]int{},
+	}
+	for _, v := range g.Outputs {
+		f.outputs[v.Name] = true
+	}
+	for i, n := range g.Nodes {
+		f.order[n] = i
+		f.visit(n)
+	}
+	for _, v := range g.Outputs {
+		c := &cause{reason: fmt.Sprintf("it is the network's output %q", v.Name)}
+		for _, l := range f.axes[v.Name] {
+			for _, a := range l {
+				if a != atomFixed {
+					f.sets.freeze(a, c)
+				}
+			}
+		}
+	}
+	return f.collect(), nil
+}
+
+// finder is the state of one Find.
+type finder struct {
+	g         *ir.Graph
+	o         Options
+	shapes    map[string]ir.ValueInfo
+	consumers map[string][]ir.Use
+	producers map[string]*ir.Node
+	outputs   map[string]bool
+	order     map[*ir.Node]int
+
+	sets sets
+
+	// axes describes what has been visited. given tells which axes of a weight are described: a weight takes the description of its first reader
+	// and ties later ones to it.
+	axes  map[string][]label
+	given map[string][]bool
+
+	origins []origin
+	ties    []knot
+	uses    []place
+}
+
+// origin is an axis whose positions were made: a layer's output.
+type origin struct {
+	value string // the weight, or the value where no weight makes it
+	axis  int
+	node  *ir.Node
+	at    label
+}
+
+// place is a Use before groups exist.
+type place struct {
+	node        *ir.Node
+	input, axis int
+	elems       label
+	weight      string
+	weightAxis  int
+	weightElems label
+}
+
+// visit runs the rule of n's operator. Outputs without a description afterwards stay whole.
+func (f *finder) visit(n *ir.Node) {
+	rule, ok := rules[n.Op]
+	if !ok || n.Domain != "" && n.Domain != "ai.onnx" {
+		f.hold(n, "no rule tells how "+n.Op+" moves or mixes positions")
+		return
+	}
+	if len(n.Captures) > 0 {
+		f.hold(n, "it holds subgraphs")
+		return
+	}
+	for _, v := range n.Inputs {
+		if v != "" && f.shape(v) == nil {
+			f.hold(n, "the shape of its input is not known")
+			return
+		}
+	}
+	if n.Outputs[0] == "" || f.shape(n.Outputs[0]) == nil {
+		f.hold(n, "the shape of its output is not known")
+		return
+	}
+	rule(f, n)
+}
+
+// hold freezes everything n reads; what it writes stays whole.
+func (f *finder) hold(n *ir.Node, reason string) {
+	for _, v := range append(append([]string(nil), n.Inputs...), n.Captures...) {
+		if v == "" {
+			continue
+		}
+		if f.isWeight(v) {
+			for axis := range f.g.Weights[v].Shape {
+				f.give(v, axis, nil, n, reason)
+			}
+			continue
+		}
+		f.freezeFrom(f.axes[v], 0, n, reason)
+	}
+}
+
+func (f *finder) isWeight(v string) bool {
+	_, ok := f.g.Weights[v]
+	return ok
+}
+
+// shape is the shape of a value or weight, nil where it is not known.
+func (f *finder) shape(v string) ir.Shape {
+	if w, ok := f.g.Weights[v]; ok {
+		return ir.Fixed(w.Shape...)
+	}
+	return f.shapes[v].Shape
+}
+
+// in describes input i of n, one label per axis. A weight in a place where no rule expects one keeps all its positions.
+func (f *finder) in(n *ir.Node, i int) []label {
+	v := n.Input(i)
+	rank := len(f.shape(v))
+	if f.isWeight(v) {
+		for axis := range rank {
+			f.give(v, axis, nil, n, "reads it as a constant")
+		}
+	}
+	axes := make([]label, rank)
+	if !f.isWeight(v) {
+		copy(axes, f.axes[v])
+	}
+	return axes
+}
+
+// out describes output 0 of n.
+func (f *finder) out(n *ir.Node, axes []label) { f.axes[n.Outputs[0]] = axes }
+
+// give describes one axis of a weight: the first reader decides, the others are tied to it.
+func (f *finder) give(w string, axis int, l label, n *ir.Node, why string) {
+	f.describe(w)
+	if !f.given[w][axis] {
+		f.given[w][axis] = true
+		f.axes[w][axis] = l
+		return
+	}
+	f.tie(f.axes[w][axis], l, n, why)
+}
+
+func (f *finder) describe(w string) {
+	if _, ok := f.given[w]; !ok {
+		rank := len(f.g.Weights[w].Shape)
+		f.given[w] = make([]bool, rank)
+		f.axes[w] = make([]label, rank)
+	}
+}
+
+// produce describes the output axis of a layer: positions of their own, unless another reader of the same weight has described it.
+func (f *finder) produce(n *ir.Node, w string, axis int) label {
+	f.describe(w)
+	if !f.given[w][axis] {
+		f.given[w][axis] = true
+		f.axes[w][axis] = f.fresh(n, w, axis, f.g.Weights[w].Shape[axis])
+	}
+	return f.axes[w][axis]
+}
+
+// fresh makes the positions of a new axis; nil, positions that stay, when there would be too many to follow.
+func (f *finder) fresh(n *ir.Node, value string, axis, size int) label {
+	if size == 0 || len(f.sets.parent)+size > maxAtoms {
+		return nil
+	}
+	l := make(label, size)
+	first := f.sets.add(size)
+	for i := range l {
+		l[i] = first + int32(i)
+	}
+	f.origins = append(f.origins, origin{value, axis, n, l})
+	return l
+}
+
+// use notes that n is a consumer of the positions l at its input: it sums over them with weight w, or ("") without one.
+func (f *finder) use(n *ir.Node, input, axis int, l label, w string, weightAxis int, wl label) {
+	if l == nil {
+		return
+	}
+	f.uses = append(f.uses, place{n, input, axis, l, w, weightAxis, wl})
+}

@@ -1,0 +1,187 @@
+package space
+
+import (
+	"fmt"
+
+	"github.com/dms-go/dms/ir"
+)
+
+// convolve: the weight is (O, C/G, kernel...). One group (G = 1) is a consumer of all input channels and a producer of its output
+// channels. With several groups the channels of all groups must go in one pattern, for the result must again be a grouped
+// convolution. There are two such patterns, and the one with more elements is taken:
+//
+//   - G ≥ C/G (depthwise and nearly so): whole groups. An element is one group: its C/G input and its O/G output channels. Nothing is
+//     summed over elements, so there is no mask; the convolution passes elements on.
+//   - otherwise: the same positions in every group. Input channel i of each group is one element, output channel j of each group is
+//     another. The weight's input axis has the C/G positions, each one element, so a mask on the weight is exact.
+func convolve(f *finder, n *ir.Node) {
+	w := n.Input(1)
+	xs, ws := f.shape(n.Input(0)), f.shape(w)
+	group := int(n.Attrs.Int("group", 1))
+	if !f.isWeight(w) {
+		f.hold(n, "its weight is computed")
+		return
+	}
+	if len(xs) < 3 || len(ws) != len(xs) || group < 1 || ws[0].Size%group != 0 || xs[1] != (ir.Dim{Size: ws[1].Size * group}) {
+		f.hold(n, "its channels and its weight do not fit")
+		return
+	}
+	in := f.in(n, 0)
+	f.freezeFrom(in, 2, n, "slides over it")
+	for axis := 2; axis < len(ws); axis++ {
+		f.give(w, axis, nil, n, "slides it")
+	}
+	cin, perIn, perOut := in[1], ws[1].Size, ws[0].Size/group
+	var cout label
+	switch {
+	case group == 1:
+		f.give(w, 1, cin, n, fmt.Sprintf("reads %q", n.Input(0)))
+		f.use(n, 0, 1, cin, w, 1, cin)
+		cout = f.produce(n, w, 0)
+	case group >= perIn && cin != nil:
+		for g := range group {
+			f.fold(cin[g*perIn:(g+1)*perIn], 1, n, "mixes the channels of a group")
+		}
+		cout = make(label, group*perOut)
+		for o := range cout {
+			cout[o] = cin[o/perOut*perIn]
+		}
+		f.give(w, 1, nil, n, "reads whole groups")
+		f.give(w, 0, cout, n, fmt.Sprintf("makes its groups from those of %q", n.Input(0)))
+	default:
+		var each label
+		if cin != nil {
+			f.fold(cin, perIn, n, "has the same channels in every group")
+			each = cin[:perIn]
+		}
+		f.give(w, 1, each, n, fmt.Sprintf("reads %q", n.Input(0)))
+		f.use(n, 0, 1, cin, w, 1, each)
+		cout = f.produce(n, w, 0)
+		f.fold(cout, perOut, n, "has the same channels in every group")
+	}
+	if b := n.Input(2); b != "" {
+		f.beside(n, b, 0, cout)
+	}
+	axes := make([]label, len(xs))
+	axes[0], axes[1] = in[0], cout
+	f.out(n, axes)
+}
+
+// beside ties one axis of an operand that stands beside the channels l: a bias, a scale.
+func (f *finder) beside(n *ir.Node, v string, axis int, l label) {
+	if f.isWeight(v) {
+		f.give(v, axis, l, n, "applies it to the same channels")
+		return
+	}
+	f.tie(l, f.label(v, axis), n, fmt.Sprintf("applies %q to the same channels", v))
+}
+
+// normalize is batch norm: its vectors go with the channels. It passes elements on.
+func normalize(f *finder, n *ir.Node) {
+	in := f.in(n, 0)
+	for _, v := range n.Outputs[1:] {
+		if v != "" {
+			f.hold(n, "hands out its running statistics")
+			return
+		}
+	}
+	if len(in) < 2 {
+		f.hold(n, "its input has no channel axis")
+		return
+	}
+	for i := 1; i < 5; i++ {
+		if v := n.Input(i); v != "" && len(f.shape(v)) == 1 {
+			f.beside(n, v, 0, in[1])
+		}
+	}
+	f.out(n, in)
+}
+
+// gemm is A·B + C with either matrix transposed.
+func gemm(f *finder, n *ir.Node) {
+	attrs := ir.GemmOf(n)
+	ka, kb := 1, 0
+	if attrs.TransA {
+		ka = 0
+	}
+	if attrs.TransB {
+		kb = 1
+	}
+	if len(f.shape(n.Input(0))) != 2 || len(f.shape(n.Input(1))) != 2 {
+		f.hold(n, "its operands are not matrices")
+		return
+	}
+	a, b := f.in(n, 0), n.Input(1)
+	axes := []label{a[1-ka], nil}
+	if f.isWeight(b) {
+		f.give(b, kb, a[ka], n, fmt.Sprintf("reads %q", n.Input(0)))
+		f.use(n, 0, ka, a[ka], b, kb, a[ka])
+		axes[1] = f.produce(n, b, 1-kb)
+	} else {
+		f.tie(a[ka], f.label(b, kb), n, fmt.Sprintf("multiplies %q with %q", n.Input(0), b))
+		f.use(n, 0, ka, a[ka], "", 0, nil)
+		axes[1] = f.label(b, 1-kb)
+	}
+	if c := n.Input(2); c != "" {
+		f.spread(n, c, axes, f.shape(n.Outputs[0]))
+	}
+	f.out(n, axes)
+}
+
+// spread ties an operand that is broadcast over a result with the labels axes.
+func (f *finder) spread(n *ir.Node, v string, axes []label, out ir.Shape) {
+	s := f.shape(v)
+	for i := range s {
+		axis := len(out) - len(s) + i
+		if axis < 0 {
+			f.freezeFrom(f.axes[v], 0, n, "has an operand of higher rank")
+			return
+		}
+		if s[i] == (ir.Dim{Size: 1}) && out[axis] != (ir.Dim{Size: 1}) {
+			if f.isWeight(v) {
+				f.give(v, i, nil, n, "is spread over several positions")
+			} else {
+				f.freeze(f.label(v, i), n, "spreads it over several positions")
+			}
+			continue
+		}
+		f.beside(n, v, i, axes[axis])
+	}
+}
+
+// matmul multiplies stacks of matrices (..., M, K) · (..., K, N). A constant on either side makes it a layer.
+func matmul(f *finder, n *ir.Node) {
+	a, b := n.Input(0), n.Input(1)
+	ra, rb := len(f.shape(a)), len(f.shape(b))
+	if ra < 2 || rb < 2 {
+		f.hold(n, "multiplies a vector")
+		return
+	}
+	out := f.shape(n.Outputs[0])
+	axes := make([]label, len(out))
+	for axis := range len(out) - 2 {
+		axes[axis] = f.broadcast(n, []string{a, b}, len(out)-axis, out[axis])
+	}
+	m, k := ra-2, ra-1 // of a
+	l, c := rb-2, rb-1 // of b: the axis that meets k, the columns
+	switch {
+	case f.isWeight(a) && f.isWeight(b):
+		f.hold(n, "multiplies constants")
+		return
+	case f.isWeight(b):
+		in := f.label(a, k)
+		f.give(b, l, in, n, fmt.Sprintf("reads %q", a))
+		f.use(n, 0, k, in, b, l, in)
+		axes[len(out)-2], axes[len(out)-1] = f.label(a, m), f.produce(n, b, c)
+	case f.isWeight(a):
+		in := f.label(b, l)
+		f.give(a, k, in, n, fmt.Sprintf("reads %q", b))
+		f.use(n, 1, l, in, a, k, in)
+		axes[len(out)-2], axes[len(out)-1] = f.produce(n, a, m), f.label(b, c)
+	default:
+		f.tie(f.label(a, k), f.label(b, l), n, fmt.Sprintf("multiplies %q with %q", a, b))
+		f.use(n, 0, k, f.label(a, k), "", 0, nil)
+		axes[len(out)-2], axes[len(out)-1] = f.label(a, m), f.label(b, c)
+	}
+	f.out(n, axes)
+}
