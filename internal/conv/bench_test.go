@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/dms-go/dms/internal/kernel"
 	"github.com/dms-go/dms/internal/parallel"
 )
 
@@ -38,8 +39,12 @@ var benchmarks = []struct {
 
 func BenchmarkConv(b *testing.B) {
 	for _, bm := range benchmarks {
-		for _, workers := range []int{1, 2} {
-			benchmarkShape(b, bm.name, bm.s, workers)
+		for _, variant := range kernel.Variants() {
+			for _, workers := range []int{1, 2} {
+				restore := kernel.Use(variant)
+				benchmarkShape(b, bm.name+"/"+variant, bm.s, workers)
+				restore()
+			}
 		}
 	}
 }
@@ -72,6 +77,15 @@ func benchmarkShape(b *testing.B, name string, s Shape, workers int) {
 // BenchmarkResNet20 runs the convolutions of a ResNet-20 step on batches of 64: all directions but the data gradient of the
 // first layer.
 func BenchmarkResNet20(b *testing.B) {
+	for _, variant := range kernel.Variants() {
+		b.Run(variant, func(b *testing.B) {
+			defer kernel.Use(variant)()
+			benchmarkResNet20(b)
+		})
+	}
+}
+
+func benchmarkResNet20(b *testing.B) {
 	layers := []struct {
 		s     Shape
 		times int

@@ -164,36 +164,52 @@ func checkShape[T kernel.Float](s Shape, rng *rand.Rand, p *parallel.Pool) error
 	return nil
 }
 
+// eachVariant runs a test with every implementation of the kernels this processor has.
+func eachVariant(t *testing.T, f func(t *testing.T)) {
+	for _, name := range kernel.Variants() {
+		t.Run(name, func(t *testing.T) {
+			defer kernel.Use(name)()
+			f(t)
+		})
+	}
+}
+
 func TestConvolutionMatchesTheDefinition(t *testing.T) {
 	p := parallel.New(2)
 	defer p.Close()
-	for name, s := range named {
-		t.Run(name, func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(1, 1))
-			if err := checkShape[float32](s, rng, p); err != nil {
-				t.Errorf("float32: %v", err)
-			}
-			if err := checkShape[float64](s, rng, p); err != nil {
-				t.Errorf("float64: %v", err)
-			}
-		})
-	}
+	eachVariant(t, func(t *testing.T) {
+		for name, s := range named {
+			t.Run(name, func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(1, 1))
+				if err := checkShape[float32](s, rng, p); err != nil {
+					t.Errorf("float32: %v", err)
+				}
+				if err := checkShape[float64](s, rng, p); err != nil {
+					t.Errorf("float64: %v", err)
+				}
+			})
+		}
+	})
 }
 
 func TestRandomConvolutionsMatchTheDefinition(t *testing.T) {
 	p := parallel.New(3)
 	defer p.Close()
 	const seed = 11
-	rng := rand.New(rand.NewPCG(seed, 0))
-	for i := range 200 {
-		s := randomShape(rng)
-		if err := checkShape[float32](s, rng, p); err != nil {
-			t.Fatalf("seed %d, draw %d: %+v: %v", seed, i, s, err)
+	eachVariant(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		for i := range 200 {
+			s := randomShape(rng)
+			if err := checkShape[float32](s, rng, p); err != nil {
+				t.Fatalf("seed %d, draw %d: %+v: %v", seed, i, s, err)
+			}
 		}
-	}
+	})
 }
 
-func TestBitsDoNotDependOnTheWorkers(t *testing.T) {
+func TestBitsDoNotDependOnTheWorkers(t *testing.T) { eachVariant(t, testBits) }
+
+func testBits(t *testing.T) {
 	const seed = 5
 	rng := rand.New(rand.NewPCG(seed, 0))
 	shapes := []Shape{named["3x3"], named["3x3 odd widths"], named["groups stride 2"], named["depthwise"], named["large weights"], square(9, 6, 8, 8, 3, 1, 1, 1)}

@@ -49,7 +49,12 @@ var sizes = []struct{ m, n, k int }{
 }
 
 func TestGemmMatchesTheDefinition(t *testing.T) {
-	t.Run("float32", testDefinition[float32])
+	for _, name := range kernel.Variants() {
+		t.Run("float32/"+name, func(t *testing.T) {
+			defer kernel.Use(name)()
+			testDefinition[float32](t)
+		})
+	}
 	t.Run("float64", testDefinition[float64])
 }
 
@@ -89,6 +94,15 @@ func testDefinition[T kernel.Float](t *testing.T) {
 }
 
 func TestGemmDoesNotDependOnTheWorkers(t *testing.T) {
+	for _, name := range kernel.Variants() {
+		t.Run(name, func(t *testing.T) {
+			defer kernel.Use(name)()
+			testWorkers(t)
+		})
+	}
+}
+
+func testWorkers(t *testing.T) {
 	const seed = 7
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for range 8 {
@@ -129,8 +143,10 @@ func BenchmarkGemm(b *testing.B) {
 		m, n, k        int
 		transA, transB bool
 	}{{512, 512, 512, false, false}, {1024, 1024, 1024, false, false}, {512, 512, 512, true, true}, {64, 10, 64, false, true}, {64, 1000, 512, false, true}} {
-		for _, workers := range []int{1, 2} {
-			b.Run(fmt.Sprintf("%dx%dx%d-%v-%v-%d", s.m, s.n, s.k, s.transA, s.transB, workers), func(b *testing.B) {
+		for i := range 2 * len(kernel.Variants()) {
+			name, workers := kernel.Variants()[i/2], i%2+1
+			b.Run(fmt.Sprintf("%dx%dx%d/transA=%v/transB=%v/%s/workers=%d", s.m, s.n, s.k, s.transA, s.transB, name, workers), func(b *testing.B) {
+				defer kernel.Use(name)()
 				p := parallel.New(workers)
 				defer p.Close()
 				x, y, z := make([]float32, s.m*s.k), make([]float32, s.k*s.n), make([]float32, s.m*s.n)

@@ -6,9 +6,6 @@ package kernel
 // columns of a that are consecutive and b as it lies. So the first one serves products and convolutions over an unpacked
 // image, the second one their weight gradients.
 
-// maxPanel is the widest panel of any variant.
-const maxPanel = 48
-
 // Slack is how many elements past its last column Outer may read in a.
 const Slack = 32
 
