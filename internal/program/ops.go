@@ -1,0 +1,122 @@
+package program
+
+import "github.com/dms-go/dms/internal/conv"
+
+// Op is an operation of the engine. Its operands are physical: row-major slices with the shapes of the program's values.
+type Op string
+
+const (
+	Conv       Op = "conv"        // y = x ⋆ w (+ bias); ConvAttr
+	ConvData   Op = "conv.data"   // dx from dy, w
+	ConvWeight Op = "conv.weight" // dw from x, dy
+
+	Gemm        Op = "gemm"         // c = α·op(a)·op(b); GemmAttr
+	BatchedGemm Op = "gemm.batched" // the same over a leading batch of both operands
+
+	BatchNorm     Op = "batchnorm"      // y, mean, 1/√(var+ε) from x, γ, β, running mean, running variance; BatchNormAttr
+	BatchNormGrad Op = "batchnorm.grad" // dx, dγ, dβ from dy, x, γ, mean, 1/√(var+ε)
+
+	Unary     Op = "unary"      // y = f(x); UnaryAttr
+	UnaryGrad Op = "unary.grad" // dx = dy·f'; in: dy and x or y, as Functions says
+	Binary    Op = "binary"     // c = a ∘ b with broadcasting; BinaryAttr
+	Prelu     Op = "prelu"      // y = x > 0 ? x : slope·x, slope broadcast
+	PreluGrad Op = "prelu.grad" // per element of y: dx, and dslope before it is summed
+
+	Sum        Op = "sum"         // sums over the axes in which the output has size one; ScaleAttr
+	SumProduct Op = "sum.product" // the same over a·b of equal shape
+	Expand     Op = "expand"      // repeats over the axes in which the input has size one; ScaleAttr
+
+	MaxPool     Op = "maxpool"      // PoolAttr
+	MaxPoolGrad Op = "maxpool.grad" // dx from dy, x
+	AvgPool     Op = "avgpool"      // PoolAttr
+	AvgPoolGrad Op = "avgpool.grad" // dx from dy
+
+	Transpose  Op = "transpose"   // TransposeAttr
+	Concat     Op = "concat"      // AxisAttr
+	Cut        Op = "cut"         // a strided box of x; BoxAttr
+	Place      Op = "place"       // x as a strided box within a constant; BoxAttr
+	Gather     Op = "gather"      // chosen positions of an axis; GatherAttr
+	GatherGrad Op = "gather.grad" // their sum back
+	PadReflect Op = "pad.reflect" // BoxAttr; mirrored or repeated edges, forward only
+
+	Softmax        Op = "softmax" // over the middle of (outer, n, inner); SoftmaxAttr
+	SoftmaxGrad    Op = "softmax.grad"
+	LogSoftmax     Op = "logsoftmax"
+	LogSoftmaxGrad Op = "logsoftmax.grad"
+
+	Dropout Op = "dropout" // DropoutAttr; its gradient is itself
+
+	CrossEntropy     Op = "crossentropy" // scalar from logits, targets; LossAttr
+	CrossEntropyGrad Op = "crossentropy.grad"
+	Dist             Op = "dist" // scalar from logits, teacher's logits; LossAttr
+	DistGrad         Op = "dist.grad"
+)
+
+// ConvAttr is the geometry shared by a convolution and its gradients.
+type ConvAttr struct{ Shape conv.Shape }
+
+// GemmAttr: c is (M, N), op(a) (M, K), op(b) (K, N). Batch is 1 for Gemm.
+type GemmAttr struct {
+	M, N, K, Batch int
+	TransA, TransB bool
+	Alpha          float64
+}
+
+// BatchNormAttr: x is (Rows, Channels). Momentum is the weight of the old running statistics.
+type BatchNormAttr struct {
+	Rows, Channels    int
+	Epsilon, Momentum float64
+	Train             bool
+}
+
+// UnaryAttr names a row of Functions and its two parameters.
+type UnaryAttr struct {
+	Function string
+	A, B     float64
+}
+
+// BinaryAttr: Function is one of add, sub, mul, div, max, min, pow, and the pieces of gradients greater, lessequal.
+type BinaryAttr struct{ Function string }
+
+type ScaleAttr struct{ Scale float64 }
+
+// PoolAttr is a window over (N, H, W, C).
+type PoolAttr struct {
+	N, H, W, C, OH, OW       int
+	KH, KW, StrideH, StrideW int
+	DilH, DilW, Top, Left    int
+	PadBottom, PadRight      int
+	CountPad                 bool
+}
+
+type TransposeAttr struct{ Perm []int } // axis i of the output is axis Perm[i] of the input
+
+type AxisAttr struct{ Axis int }
+
+// BoxAttr is a strided box per axis: position i of the small value is position Start+i·Step of the large one. Value fills the rest.
+// Mode is reflect or edge for PadReflect.
+type BoxAttr struct {
+	Start, Step []int
+	Value       float64
+	Mode        string
+}
+
+type GatherAttr struct {
+	Axis    int
+	Indices []int
+}
+
+type SoftmaxAttr struct{ Outer, N, Inner int }
+
+// DropoutAttr: Index tells the dropouts of a program apart in the random stream.
+type DropoutAttr struct {
+	Ratio float64
+	Index int
+}
+
+// LossAttr: logits are (Rows, Classes).
+type LossAttr struct {
+	Rows, Classes int
+	Temperature   float64
+	Beta, Gamma   float64
+}
