@@ -10,12 +10,12 @@ import (
 
 const (
 	// maxChunks is into how many sums the pixels of a batch are cut at most.
-	maxChunks = 16
+	maxChunks = 8
 	// maxPartial bounds the elements of all partial sums together.
-	maxPartial = 1 << 19
+	maxPartial = 1 << 18
 	// minTasks is how many independent pieces of work there should be; where large weights leave few chunks, the
 	// weights are cut too.
-	minTasks = 16
+	minTasks = 8
 	// pairLen is about how many elements of x and dy one stripe covers: 32 KiB of float32, so they stay in a first-level cache.
 	pairLen = 8 << 10
 	// blockRows is the most weight rows of one task's block.

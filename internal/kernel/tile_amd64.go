@@ -83,3 +83,123 @@ func depthOuterAVX512(c *float32, ldc int, a *float32, aStep int, aSeg int, taps
 //
 //go:noescape
 func depthOuterAVX2(c *float32, ldc int, a *float32, aStep int, aSeg int, taps *int, ntaps int, b *float32, bStep int, bSeg int, segs int, n int, mask *int32, add bool)
+
+// addAVX512 is Add; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func addAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// subAVX512 is Sub; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func subAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// mulAVX512 is Mul; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func mulAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// addScaledAVX512 is AddScaled; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func addScaledAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// scaleAVX512 is Scale; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func scaleAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// reluAVX512 is Relu; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func reluAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// reluGradAVX512 is ReluGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func reluGradAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// scaleShiftAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleShiftAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// scaleShiftReluAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleShiftReluAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// scaleTwoAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleTwoAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// momentsAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func momentsAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// productSumsAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func productSumsAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// addAVX2 is Add; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func addAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// subAVX2 is Sub; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func subAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// mulAVX2 is Mul; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func mulAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// addScaledAVX2 is AddScaled; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func addScaledAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// scaleAVX2 is Scale; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func scaleAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// reluAVX2 is Relu; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func reluAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// reluGradAVX2 is ReluGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func reluGradAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+
+// scaleShiftAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleShiftAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// scaleShiftReluAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleShiftReluAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// scaleTwoAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleTwoAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// momentsAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func momentsAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// productSumsAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func productSumsAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)

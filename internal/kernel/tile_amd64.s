@@ -2795,3 +2795,1673 @@ pixel:
 done:
 	VZEROUPPER
 	RET
+
+// func addAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·addAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z8
+	VPXORD       Z9, Z9, Z9
+
+four:
+	CMPQ    CX, $0x40
+	JLT     one
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z4
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 64(DX), Z5
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 128(DX), Z6
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 192(DX), Z7
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z0, (DI)
+	VADDPS  Z5, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	VADDPS  Z6, Z2, Z2
+	VMOVUPS Z2, 128(DI)
+	VADDPS  Z7, Z3, Z3
+	VMOVUPS Z3, 192(DI)
+	ADDQ    $+256, DI
+	ADDQ    $+256, SI
+	ADDQ    $+256, DX
+	SUBQ    $0x40, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z4
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+40(FP), R15
+	VMOVDQU32 (R15), Z10
+	VPMOVD2M  Z10, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z4
+	VADDPS    Z4, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func subAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·subAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z8
+	VPXORD       Z9, Z9, Z9
+
+four:
+	CMPQ    CX, $0x40
+	JLT     one
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z4
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 64(DX), Z5
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 128(DX), Z6
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 192(DX), Z7
+	VSUBPS  Z4, Z0, Z0
+	VMOVUPS Z0, (DI)
+	VSUBPS  Z5, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	VSUBPS  Z6, Z2, Z2
+	VMOVUPS Z2, 128(DI)
+	VSUBPS  Z7, Z3, Z3
+	VMOVUPS Z3, 192(DI)
+	ADDQ    $+256, DI
+	ADDQ    $+256, SI
+	ADDQ    $+256, DX
+	SUBQ    $0x40, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z4
+	VSUBPS  Z4, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+40(FP), R15
+	VMOVDQU32 (R15), Z10
+	VPMOVD2M  Z10, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z4
+	VSUBPS    Z4, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func mulAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·mulAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z8
+	VPXORD       Z9, Z9, Z9
+
+four:
+	CMPQ    CX, $0x40
+	JLT     one
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z4
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 64(DX), Z5
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 128(DX), Z6
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 192(DX), Z7
+	VMULPS  Z4, Z0, Z0
+	VMOVUPS Z0, (DI)
+	VMULPS  Z5, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	VMULPS  Z6, Z2, Z2
+	VMOVUPS Z2, 128(DI)
+	VMULPS  Z7, Z3, Z3
+	VMOVUPS Z3, 192(DI)
+	ADDQ    $+256, DI
+	ADDQ    $+256, SI
+	ADDQ    $+256, DX
+	SUBQ    $0x40, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z4
+	VMULPS  Z4, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+40(FP), R15
+	VMOVDQU32 (R15), Z10
+	VPMOVD2M  Z10, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z4
+	VMULPS    Z4, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addScaledAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·addScaledAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z8
+	VPXORD       Z9, Z9, Z9
+
+four:
+	CMPQ    CX, $0x40
+	JLT     one
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z4
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 64(DX), Z5
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 128(DX), Z6
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 192(DX), Z7
+	VMULPS  Z4, Z8, Z4
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z0, (DI)
+	VMULPS  Z5, Z8, Z5
+	VADDPS  Z5, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	VMULPS  Z6, Z8, Z6
+	VADDPS  Z6, Z2, Z2
+	VMOVUPS Z2, 128(DI)
+	VMULPS  Z7, Z8, Z7
+	VADDPS  Z7, Z3, Z3
+	VMOVUPS Z3, 192(DI)
+	ADDQ    $+256, DI
+	ADDQ    $+256, SI
+	ADDQ    $+256, DX
+	SUBQ    $0x40, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z4
+	VMULPS  Z4, Z8, Z4
+	VADDPS  Z4, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+40(FP), R15
+	VMOVDQU32 (R15), Z10
+	VPMOVD2M  Z10, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z4
+	VMULPS    Z4, Z8, Z4
+	VADDPS    Z4, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·scaleAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z8
+	VPXORD       Z9, Z9, Z9
+
+four:
+	CMPQ    CX, $0x40
+	JLT     one
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMULPS  Z0, Z8, Z0
+	VMOVUPS Z0, (DI)
+	VMULPS  Z1, Z8, Z1
+	VMOVUPS Z1, 64(DI)
+	VMULPS  Z2, Z8, Z2
+	VMOVUPS Z2, 128(DI)
+	VMULPS  Z3, Z8, Z3
+	VMOVUPS Z3, 192(DI)
+	ADDQ    $+256, DI
+	ADDQ    $+256, SI
+	ADDQ    $+256, DX
+	SUBQ    $0x40, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMULPS  Z0, Z8, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+40(FP), R15
+	VMOVDQU32 (R15), Z10
+	VPMOVD2M  Z10, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMULPS    Z0, Z8, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func reluAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·reluAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z8
+	VPXORD       Z9, Z9, Z9
+
+four:
+	CMPQ    CX, $0x40
+	JLT     one
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMAXPS  Z0, Z9, Z0
+	VMOVUPS Z0, (DI)
+	VMAXPS  Z1, Z9, Z1
+	VMOVUPS Z1, 64(DI)
+	VMAXPS  Z2, Z9, Z2
+	VMOVUPS Z2, 128(DI)
+	VMAXPS  Z3, Z9, Z3
+	VMOVUPS Z3, 192(DI)
+	ADDQ    $+256, DI
+	ADDQ    $+256, SI
+	ADDQ    $+256, DX
+	SUBQ    $0x40, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMAXPS  Z0, Z9, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+40(FP), R15
+	VMOVDQU32 (R15), Z10
+	VPMOVD2M  Z10, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMAXPS    Z0, Z9, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func reluGradAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·reluGradAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Z8
+	VPXORD       Z9, Z9, Z9
+
+four:
+	CMPQ      CX, $0x40
+	JLT       one
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z4
+	VMOVUPS   64(SI), Z1
+	VMOVUPS   64(DX), Z5
+	VMOVUPS   128(SI), Z2
+	VMOVUPS   128(DX), Z6
+	VMOVUPS   192(SI), Z3
+	VMOVUPS   192(DX), Z7
+	VCMPPS    $0x1e, Z9, Z4, K2
+	VMOVUPS.Z Z0, K2, Z0
+	VMOVUPS   Z0, (DI)
+	VCMPPS    $0x1e, Z9, Z5, K2
+	VMOVUPS.Z Z1, K2, Z1
+	VMOVUPS   Z1, 64(DI)
+	VCMPPS    $0x1e, Z9, Z6, K2
+	VMOVUPS.Z Z2, K2, Z2
+	VMOVUPS   Z2, 128(DI)
+	VCMPPS    $0x1e, Z9, Z7, K2
+	VMOVUPS.Z Z3, K2, Z3
+	VMOVUPS   Z3, 192(DI)
+	ADDQ      $+256, DI
+	ADDQ      $+256, SI
+	ADDQ      $+256, DX
+	SUBQ      $0x40, CX
+	JMP       four
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z4
+	VCMPPS    $0x1e, Z9, Z4, K2
+	VMOVUPS.Z Z0, K2, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+40(FP), R15
+	VMOVDQU32 (R15), Z10
+	VPMOVD2M  Z10, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z4
+	VCMPPS    $0x1e, Z9, Z4, K2
+	VMOVUPS.Z Z0, K2, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleShiftAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·scaleShiftAVX512(SB), NOSPLIT, $0-72
+	MOVQ      mask+64(FP), R15
+	VMOVDQU32 (R15), Z11
+	VPMOVD2M  Z11, K1
+	MOVQ      p0+24(FP), R8
+	VMOVUPS.Z (R8), K1, Z8
+	MOVQ      p1+32(FP), R8
+	VMOVUPS.Z (R8), K1, Z9
+	MOVQ      p2+40(FP), R8
+	VMOVUPS.Z (R8), K1, Z10
+	VPXORD    Z12, Z12, Z12
+	MOVQ      y+0(FP), DI
+	MOVQ      x+8(FP), SI
+	MOVQ      dy+16(FP), DX
+	MOVQ      stride+48(FP), AX
+	MOVQ      rows+56(FP), CX
+	SUBQ      $0x04, CX
+	JLT       rest
+
+four:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	SUBQ      $0x04, CX
+	JGE       four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	DECQ      CX
+	JNE       one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func scaleShiftReluAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·scaleShiftReluAVX512(SB), NOSPLIT, $0-72
+	MOVQ      mask+64(FP), R15
+	VMOVDQU32 (R15), Z11
+	VPMOVD2M  Z11, K1
+	MOVQ      p0+24(FP), R8
+	VMOVUPS.Z (R8), K1, Z8
+	MOVQ      p1+32(FP), R8
+	VMOVUPS.Z (R8), K1, Z9
+	MOVQ      p2+40(FP), R8
+	VMOVUPS.Z (R8), K1, Z10
+	VPXORD    Z12, Z12, Z12
+	MOVQ      y+0(FP), DI
+	MOVQ      x+8(FP), SI
+	MOVQ      dy+16(FP), DX
+	MOVQ      stride+48(FP), AX
+	MOVQ      rows+56(FP), CX
+	SUBQ      $0x04, CX
+	JLT       rest
+
+four:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	SUBQ      $0x04, CX
+	JGE       four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	DECQ      CX
+	JNE       one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func scaleTwoAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·scaleTwoAVX512(SB), NOSPLIT, $0-72
+	MOVQ      mask+64(FP), R15
+	VMOVDQU32 (R15), Z11
+	VPMOVD2M  Z11, K1
+	MOVQ      p0+24(FP), R8
+	VMOVUPS.Z (R8), K1, Z8
+	MOVQ      p1+32(FP), R8
+	VMOVUPS.Z (R8), K1, Z9
+	MOVQ      p2+40(FP), R8
+	VMOVUPS.Z (R8), K1, Z10
+	VPXORD    Z12, Z12, Z12
+	MOVQ      y+0(FP), DI
+	MOVQ      x+8(FP), SI
+	MOVQ      dy+16(FP), DX
+	MOVQ      stride+48(FP), AX
+	MOVQ      rows+56(FP), CX
+	SUBQ      $0x04, CX
+	JLT       rest
+
+four:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	SUBQ      $0x04, CX
+	JGE       four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	DECQ      CX
+	JNE       one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func momentsAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·momentsAVX512(SB), NOSPLIT, $0-72
+	MOVQ      mask+64(FP), R15
+	VMOVDQU32 (R15), Z11
+	VPMOVD2M  Z11, K1
+	MOVQ      p0+24(FP), R8
+	VMOVUPS.Z (R8), K1, Z8
+	MOVQ      p1+32(FP), R8
+	VMOVUPS.Z (R8), K1, Z9
+	MOVQ      p2+40(FP), R8
+	VMOVUPS.Z (R8), K1, Z10
+	VPXORD    Z12, Z12, Z12
+	MOVQ      y+0(FP), DI
+	MOVQ      x+8(FP), SI
+	MOVQ      dy+16(FP), DX
+	MOVQ      stride+48(FP), AX
+	MOVQ      rows+56(FP), CX
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	SUBQ      $0x04, CX
+	JLT       rest
+
+four:
+	VMOVUPS.Z   (SI), K1, Z13
+	ADDQ        AX, SI
+	VSUBPS      Z8, Z13, Z13
+	VADDPS      Z13, Z0, Z0
+	VFMADD231PS Z13, Z13, Z1
+	VMOVUPS.Z   (SI), K1, Z13
+	ADDQ        AX, SI
+	VSUBPS      Z8, Z13, Z13
+	VADDPS      Z13, Z2, Z2
+	VFMADD231PS Z13, Z13, Z3
+	VMOVUPS.Z   (SI), K1, Z13
+	ADDQ        AX, SI
+	VSUBPS      Z8, Z13, Z13
+	VADDPS      Z13, Z4, Z4
+	VFMADD231PS Z13, Z13, Z5
+	VMOVUPS.Z   (SI), K1, Z13
+	ADDQ        AX, SI
+	VSUBPS      Z8, Z13, Z13
+	VADDPS      Z13, Z6, Z6
+	VFMADD231PS Z13, Z13, Z7
+	SUBQ        $0x04, CX
+	JGE         four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMOVUPS.Z   (SI), K1, Z13
+	ADDQ        AX, SI
+	VSUBPS      Z8, Z13, Z13
+	VADDPS      Z13, Z0, Z0
+	VFMADD231PS Z13, Z13, Z1
+	DECQ        CX
+	JNE         one
+
+sums:
+	VADDPS    Z2, Z0, Z0
+	VADDPS    Z6, Z4, Z4
+	VADDPS    Z4, Z0, Z0
+	VADDPS    Z3, Z1, Z1
+	VADDPS    Z7, Z5, Z5
+	VADDPS    Z5, Z1, Z1
+	VMOVUPS.Z (DI), K1, Z13
+	VADDPS    Z13, Z0, Z13
+	VMOVUPS   Z13, K1, (DI)
+	MOVQ      p1+32(FP), SI
+	VADDPS    Z9, Z1, Z13
+	VMOVUPS   Z13, K1, (SI)
+	VZEROUPPER
+	RET
+
+// func productSumsAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·productSumsAVX512(SB), NOSPLIT, $0-72
+	MOVQ      mask+64(FP), R15
+	VMOVDQU32 (R15), Z11
+	VPMOVD2M  Z11, K1
+	MOVQ      p0+24(FP), R8
+	VMOVUPS.Z (R8), K1, Z8
+	MOVQ      p1+32(FP), R8
+	VMOVUPS.Z (R8), K1, Z9
+	MOVQ      p2+40(FP), R8
+	VMOVUPS.Z (R8), K1, Z10
+	VPXORD    Z12, Z12, Z12
+	MOVQ      y+0(FP), DI
+	MOVQ      x+8(FP), SI
+	MOVQ      dy+16(FP), DX
+	MOVQ      stride+48(FP), AX
+	MOVQ      rows+56(FP), CX
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	SUBQ      $0x04, CX
+	JLT       rest
+
+four:
+	VMOVUPS.Z   (SI), K1, Z13
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z14
+	ADDQ        AX, DX
+	VSUBPS      Z8, Z13, Z13
+	VADDPS      Z14, Z0, Z0
+	VFMADD231PS Z13, Z14, Z1
+	VMOVUPS.Z   (SI), K1, Z13
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z14
+	ADDQ        AX, DX
+	VSUBPS      Z8, Z13, Z13
+	VADDPS      Z14, Z2, Z2
+	VFMADD231PS Z13, Z14, Z3
+	VMOVUPS.Z   (SI), K1, Z13
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z14
+	ADDQ        AX, DX
+	VSUBPS      Z8, Z13, Z13
+	VADDPS      Z14, Z4, Z4
+	VFMADD231PS Z13, Z14, Z5
+	VMOVUPS.Z   (SI), K1, Z13
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z14
+	ADDQ        AX, DX
+	VSUBPS      Z8, Z13, Z13
+	VADDPS      Z14, Z6, Z6
+	VFMADD231PS Z13, Z14, Z7
+	SUBQ        $0x04, CX
+	JGE         four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMOVUPS.Z   (SI), K1, Z13
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z14
+	ADDQ        AX, DX
+	VSUBPS      Z8, Z13, Z13
+	VADDPS      Z14, Z0, Z0
+	VFMADD231PS Z13, Z14, Z1
+	DECQ        CX
+	JNE         one
+
+sums:
+	VADDPS    Z2, Z0, Z0
+	VADDPS    Z6, Z4, Z4
+	VADDPS    Z4, Z0, Z0
+	VADDPS    Z3, Z1, Z1
+	VADDPS    Z7, Z5, Z5
+	VADDPS    Z5, Z1, Z1
+	VMOVUPS.Z (DI), K1, Z13
+	VADDPS    Z13, Z0, Z13
+	VMOVUPS   Z13, K1, (DI)
+	MOVQ      p1+32(FP), SI
+	VADDPS    Z9, Z1, Z13
+	VMOVUPS   Z13, K1, (SI)
+	VZEROUPPER
+	RET
+
+// func addAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX
+TEXT ·addAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Y8
+	VXORPS       Y9, Y9, Y9
+
+four:
+	CMPQ    CX, $0x20
+	JLT     one
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 32(DX), Y5
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 64(DX), Y6
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 96(DX), Y7
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, (DI)
+	VADDPS  Y5, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	VADDPS  Y6, Y2, Y2
+	VMOVUPS Y2, 64(DI)
+	VADDPS  Y7, Y3, Y3
+	VMOVUPS Y3, 96(DI)
+	ADDQ    $+128, DI
+	ADDQ    $+128, SI
+	ADDQ    $+128, DX
+	SUBQ    $0x20, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y4
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+40(FP), R15
+	VMOVUPS    (R15), Y10
+	VMASKMOVPS (SI), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y4
+	VADDPS     Y4, Y0, Y0
+	VMASKMOVPS Y0, Y10, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func subAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX
+TEXT ·subAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Y8
+	VXORPS       Y9, Y9, Y9
+
+four:
+	CMPQ    CX, $0x20
+	JLT     one
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 32(DX), Y5
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 64(DX), Y6
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 96(DX), Y7
+	VSUBPS  Y4, Y0, Y0
+	VMOVUPS Y0, (DI)
+	VSUBPS  Y5, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	VSUBPS  Y6, Y2, Y2
+	VMOVUPS Y2, 64(DI)
+	VSUBPS  Y7, Y3, Y3
+	VMOVUPS Y3, 96(DI)
+	ADDQ    $+128, DI
+	ADDQ    $+128, SI
+	ADDQ    $+128, DX
+	SUBQ    $0x20, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y4
+	VSUBPS  Y4, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+40(FP), R15
+	VMOVUPS    (R15), Y10
+	VMASKMOVPS (SI), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y4
+	VSUBPS     Y4, Y0, Y0
+	VMASKMOVPS Y0, Y10, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func mulAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX
+TEXT ·mulAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Y8
+	VXORPS       Y9, Y9, Y9
+
+four:
+	CMPQ    CX, $0x20
+	JLT     one
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 32(DX), Y5
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 64(DX), Y6
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 96(DX), Y7
+	VMULPS  Y4, Y0, Y0
+	VMOVUPS Y0, (DI)
+	VMULPS  Y5, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	VMULPS  Y6, Y2, Y2
+	VMOVUPS Y2, 64(DI)
+	VMULPS  Y7, Y3, Y3
+	VMOVUPS Y3, 96(DI)
+	ADDQ    $+128, DI
+	ADDQ    $+128, SI
+	ADDQ    $+128, DX
+	SUBQ    $0x20, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y4
+	VMULPS  Y4, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+40(FP), R15
+	VMOVUPS    (R15), Y10
+	VMASKMOVPS (SI), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y4
+	VMULPS     Y4, Y0, Y0
+	VMASKMOVPS Y0, Y10, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func addScaledAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX
+TEXT ·addScaledAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Y8
+	VXORPS       Y9, Y9, Y9
+
+four:
+	CMPQ    CX, $0x20
+	JLT     one
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 32(DX), Y5
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 64(DX), Y6
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 96(DX), Y7
+	VMULPS  Y4, Y8, Y4
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, (DI)
+	VMULPS  Y5, Y8, Y5
+	VADDPS  Y5, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	VMULPS  Y6, Y8, Y6
+	VADDPS  Y6, Y2, Y2
+	VMOVUPS Y2, 64(DI)
+	VMULPS  Y7, Y8, Y7
+	VADDPS  Y7, Y3, Y3
+	VMOVUPS Y3, 96(DI)
+	ADDQ    $+128, DI
+	ADDQ    $+128, SI
+	ADDQ    $+128, DX
+	SUBQ    $0x20, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y4
+	VMULPS  Y4, Y8, Y4
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+40(FP), R15
+	VMOVUPS    (R15), Y10
+	VMASKMOVPS (SI), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y4
+	VMULPS     Y4, Y8, Y4
+	VADDPS     Y4, Y0, Y0
+	VMASKMOVPS Y0, Y10, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX
+TEXT ·scaleAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Y8
+	VXORPS       Y9, Y9, Y9
+
+four:
+	CMPQ    CX, $0x20
+	JLT     one
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	VMULPS  Y0, Y8, Y0
+	VMOVUPS Y0, (DI)
+	VMULPS  Y1, Y8, Y1
+	VMOVUPS Y1, 32(DI)
+	VMULPS  Y2, Y8, Y2
+	VMOVUPS Y2, 64(DI)
+	VMULPS  Y3, Y8, Y3
+	VMOVUPS Y3, 96(DI)
+	ADDQ    $+128, DI
+	ADDQ    $+128, SI
+	ADDQ    $+128, DX
+	SUBQ    $0x20, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMULPS  Y0, Y8, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+40(FP), R15
+	VMOVUPS    (R15), Y10
+	VMASKMOVPS (SI), Y10, Y0
+	VMULPS     Y0, Y8, Y0
+	VMASKMOVPS Y0, Y10, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func reluAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX
+TEXT ·reluAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Y8
+	VXORPS       Y9, Y9, Y9
+
+four:
+	CMPQ    CX, $0x20
+	JLT     one
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	VMAXPS  Y0, Y9, Y0
+	VMOVUPS Y0, (DI)
+	VMAXPS  Y1, Y9, Y1
+	VMOVUPS Y1, 32(DI)
+	VMAXPS  Y2, Y9, Y2
+	VMOVUPS Y2, 64(DI)
+	VMAXPS  Y3, Y9, Y3
+	VMOVUPS Y3, 96(DI)
+	ADDQ    $+128, DI
+	ADDQ    $+128, SI
+	ADDQ    $+128, DX
+	SUBQ    $0x20, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMAXPS  Y0, Y9, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+40(FP), R15
+	VMOVUPS    (R15), Y10
+	VMASKMOVPS (SI), Y10, Y0
+	VMAXPS     Y0, Y9, Y0
+	VMASKMOVPS Y0, Y10, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func reluGradAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
+// Requires: AVX
+TEXT ·reluGradAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), DI
+	MOVQ         a+8(FP), SI
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), CX
+	VBROADCASTSS alpha+32(FP), Y8
+	VXORPS       Y9, Y9, Y9
+
+four:
+	CMPQ    CX, $0x20
+	JLT     one
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 32(DX), Y5
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 64(DX), Y6
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 96(DX), Y7
+	VCMPPS  $0x1e, Y9, Y4, Y4
+	VANDPS  Y4, Y0, Y0
+	VMOVUPS Y0, (DI)
+	VCMPPS  $0x1e, Y9, Y5, Y5
+	VANDPS  Y5, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	VCMPPS  $0x1e, Y9, Y6, Y6
+	VANDPS  Y6, Y2, Y2
+	VMOVUPS Y2, 64(DI)
+	VCMPPS  $0x1e, Y9, Y7, Y7
+	VANDPS  Y7, Y3, Y3
+	VMOVUPS Y3, 96(DI)
+	ADDQ    $+128, DI
+	ADDQ    $+128, SI
+	ADDQ    $+128, DX
+	SUBQ    $0x20, CX
+	JMP     four
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y4
+	VCMPPS  $0x1e, Y9, Y4, Y4
+	VANDPS  Y4, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+40(FP), R15
+	VMOVUPS    (R15), Y10
+	VMASKMOVPS (SI), Y10, Y0
+	VMASKMOVPS (DX), Y10, Y4
+	VCMPPS     $0x1e, Y9, Y4, Y4
+	VANDPS     Y4, Y0, Y0
+	VMASKMOVPS Y0, Y10, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func scaleShiftAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX
+TEXT ·scaleShiftAVX2(SB), NOSPLIT, $0-72
+	MOVQ       mask+64(FP), R15
+	VMOVUPS    (R15), Y11
+	MOVQ       p0+24(FP), R8
+	VMASKMOVPS (R8), Y11, Y8
+	MOVQ       p1+32(FP), R8
+	VMASKMOVPS (R8), Y11, Y9
+	MOVQ       p2+40(FP), R8
+	VMASKMOVPS (R8), Y11, Y10
+	VXORPS     Y12, Y12, Y12
+	MOVQ       y+0(FP), DI
+	MOVQ       x+8(FP), SI
+	MOVQ       dy+16(FP), DX
+	MOVQ       stride+48(FP), AX
+	MOVQ       rows+56(FP), CX
+	SUBQ       $0x04, CX
+	JLT        rest
+
+four:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x04, CX
+	JGE        four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	DECQ       CX
+	JNE        one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func scaleShiftReluAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX
+TEXT ·scaleShiftReluAVX2(SB), NOSPLIT, $0-72
+	MOVQ       mask+64(FP), R15
+	VMOVUPS    (R15), Y11
+	MOVQ       p0+24(FP), R8
+	VMASKMOVPS (R8), Y11, Y8
+	MOVQ       p1+32(FP), R8
+	VMASKMOVPS (R8), Y11, Y9
+	MOVQ       p2+40(FP), R8
+	VMASKMOVPS (R8), Y11, Y10
+	VXORPS     Y12, Y12, Y12
+	MOVQ       y+0(FP), DI
+	MOVQ       x+8(FP), SI
+	MOVQ       dy+16(FP), DX
+	MOVQ       stride+48(FP), AX
+	MOVQ       rows+56(FP), CX
+	SUBQ       $0x04, CX
+	JLT        rest
+
+four:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x04, CX
+	JGE        four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	DECQ       CX
+	JNE        one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func scaleTwoAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX
+TEXT ·scaleTwoAVX2(SB), NOSPLIT, $0-72
+	MOVQ       mask+64(FP), R15
+	VMOVUPS    (R15), Y11
+	MOVQ       p0+24(FP), R8
+	VMASKMOVPS (R8), Y11, Y8
+	MOVQ       p1+32(FP), R8
+	VMASKMOVPS (R8), Y11, Y9
+	MOVQ       p2+40(FP), R8
+	VMASKMOVPS (R8), Y11, Y10
+	VXORPS     Y12, Y12, Y12
+	MOVQ       y+0(FP), DI
+	MOVQ       x+8(FP), SI
+	MOVQ       dy+16(FP), DX
+	MOVQ       stride+48(FP), AX
+	MOVQ       rows+56(FP), CX
+	SUBQ       $0x04, CX
+	JLT        rest
+
+four:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x04, CX
+	JGE        four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	DECQ       CX
+	JNE        one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func momentsAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, FMA3
+TEXT ·momentsAVX2(SB), NOSPLIT, $0-72
+	MOVQ       mask+64(FP), R15
+	VMOVUPS    (R15), Y11
+	MOVQ       p0+24(FP), R8
+	VMASKMOVPS (R8), Y11, Y8
+	MOVQ       p1+32(FP), R8
+	VMASKMOVPS (R8), Y11, Y9
+	MOVQ       p2+40(FP), R8
+	VMASKMOVPS (R8), Y11, Y10
+	VXORPS     Y12, Y12, Y12
+	MOVQ       y+0(FP), DI
+	MOVQ       x+8(FP), SI
+	MOVQ       dy+16(FP), DX
+	MOVQ       stride+48(FP), AX
+	MOVQ       rows+56(FP), CX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	SUBQ       $0x04, CX
+	JLT        rest
+
+four:
+	VMASKMOVPS  (SI), Y11, Y13
+	ADDQ        AX, SI
+	VSUBPS      Y8, Y13, Y13
+	VADDPS      Y13, Y0, Y0
+	VFMADD231PS Y13, Y13, Y1
+	VMASKMOVPS  (SI), Y11, Y13
+	ADDQ        AX, SI
+	VSUBPS      Y8, Y13, Y13
+	VADDPS      Y13, Y2, Y2
+	VFMADD231PS Y13, Y13, Y3
+	VMASKMOVPS  (SI), Y11, Y13
+	ADDQ        AX, SI
+	VSUBPS      Y8, Y13, Y13
+	VADDPS      Y13, Y4, Y4
+	VFMADD231PS Y13, Y13, Y5
+	VMASKMOVPS  (SI), Y11, Y13
+	ADDQ        AX, SI
+	VSUBPS      Y8, Y13, Y13
+	VADDPS      Y13, Y6, Y6
+	VFMADD231PS Y13, Y13, Y7
+	SUBQ        $0x04, CX
+	JGE         four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMASKMOVPS  (SI), Y11, Y13
+	ADDQ        AX, SI
+	VSUBPS      Y8, Y13, Y13
+	VADDPS      Y13, Y0, Y0
+	VFMADD231PS Y13, Y13, Y1
+	DECQ        CX
+	JNE         one
+
+sums:
+	VADDPS     Y2, Y0, Y0
+	VADDPS     Y6, Y4, Y4
+	VADDPS     Y4, Y0, Y0
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y7, Y5, Y5
+	VADDPS     Y5, Y1, Y1
+	VMASKMOVPS (DI), Y11, Y13
+	VADDPS     Y13, Y0, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	MOVQ       p1+32(FP), SI
+	VADDPS     Y9, Y1, Y13
+	VMASKMOVPS Y13, Y11, (SI)
+	VZEROUPPER
+	RET
+
+// func productSumsAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, FMA3
+TEXT ·productSumsAVX2(SB), NOSPLIT, $0-72
+	MOVQ       mask+64(FP), R15
+	VMOVUPS    (R15), Y11
+	MOVQ       p0+24(FP), R8
+	VMASKMOVPS (R8), Y11, Y8
+	MOVQ       p1+32(FP), R8
+	VMASKMOVPS (R8), Y11, Y9
+	MOVQ       p2+40(FP), R8
+	VMASKMOVPS (R8), Y11, Y10
+	VXORPS     Y12, Y12, Y12
+	MOVQ       y+0(FP), DI
+	MOVQ       x+8(FP), SI
+	MOVQ       dy+16(FP), DX
+	MOVQ       stride+48(FP), AX
+	MOVQ       rows+56(FP), CX
+	VXORPS     Y0, Y0, Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	SUBQ       $0x04, CX
+	JLT        rest
+
+four:
+	VMASKMOVPS  (SI), Y11, Y13
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y14
+	ADDQ        AX, DX
+	VSUBPS      Y8, Y13, Y13
+	VADDPS      Y14, Y0, Y0
+	VFMADD231PS Y13, Y14, Y1
+	VMASKMOVPS  (SI), Y11, Y13
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y14
+	ADDQ        AX, DX
+	VSUBPS      Y8, Y13, Y13
+	VADDPS      Y14, Y2, Y2
+	VFMADD231PS Y13, Y14, Y3
+	VMASKMOVPS  (SI), Y11, Y13
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y14
+	ADDQ        AX, DX
+	VSUBPS      Y8, Y13, Y13
+	VADDPS      Y14, Y4, Y4
+	VFMADD231PS Y13, Y14, Y5
+	VMASKMOVPS  (SI), Y11, Y13
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y14
+	ADDQ        AX, DX
+	VSUBPS      Y8, Y13, Y13
+	VADDPS      Y14, Y6, Y6
+	VFMADD231PS Y13, Y14, Y7
+	SUBQ        $0x04, CX
+	JGE         four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMASKMOVPS  (SI), Y11, Y13
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y14
+	ADDQ        AX, DX
+	VSUBPS      Y8, Y13, Y13
+	VADDPS      Y14, Y0, Y0
+	VFMADD231PS Y13, Y14, Y1
+	DECQ        CX
+	JNE         one
+
+sums:
+	VADDPS     Y2, Y0, Y0
+	VADDPS     Y6, Y4, Y4
+	VADDPS     Y4, Y0, Y0
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y7, Y5, Y5
+	VADDPS     Y5, Y1, Y1
+	VMASKMOVPS (DI), Y11, Y13
+	VADDPS     Y13, Y0, Y13
+	VMASKMOVPS Y13, Y11, (DI)
+	MOVQ       p1+32(FP), SI
+	VADDPS     Y9, Y1, Y13
+	VMASKMOVPS Y13, Y11, (SI)
+	VZEROUPPER
+	RET

@@ -21,3 +21,9 @@ func depthAsm([]float32, []int, []float32, []int, []int, []float32, int, int, bo
 func depthOuterAsm([]float32, int, []float32, int, int, []int, []float32, int, int, int, int, int, bool) bool {
 	return false
 }
+
+func vectorAsm(vectorOp, []float32, []float32, []float32, float32) bool { return false }
+
+func columnsAsm(columnsOp, int, []float32, []float32, []float32, []float32, []float32, []float32) bool {
+	return false
+}

@@ -1,5 +1,5 @@
-// Command _gen writes the assembly of package kernel: for each instruction set the four kernels Dot, Outer, Depth and DepthOuter,
-// in the tile sizes of the tables below. Run it with go generate in internal/kernel.
+// Command _gen writes the assembly of package kernel: for each instruction set the tiles Dot, Outer, Depth and DepthOuter, in
+// the sizes of the tables below, and the loops over vectors and over rows of channels. Run it with go generate in internal/kernel.
 //
 // Offsets of rows and taps are in elements, scaled by the addressing mode; the steps of Outer and DepthOuter, their taps, ldc and ldw
 // are in bytes. What a kernel computes is said at its Go twin; here are only the registers.
@@ -42,6 +42,10 @@ func main() {
 	depth(avx2)
 	depthOuter(avx512)
 	depthOuter(avx2)
+	for _, s := range []isa{avx512, avx2} {
+		vectors(s)
+		columns(s)
+	}
 	Generate()
 }
 
