@@ -19,6 +19,7 @@ const (
 	blockN = 1024
 	// padK is added to the row length of copied blocks, so that rows do not fall on the same cache sets.
 	padK = 16
+	side = 16 // matrices are transposed by squares of this side
 	// serial is the number of multiplications below which a second core does not pay.
 	serial = 1 << 14
 )
@@ -162,21 +163,35 @@ func (j *job[T]) pack(_, lo, hi int) {
 		nr := kernel.PanelWidth[T](j.nc - col)
 		cols := min(nr, j.nc-col)
 		panel := dst[col*j.kc:]
-		for k := lo; k < hi; k++ {
-			row := panel[k*nr:][:nr]
-			if j.transB {
-				src := j.b[(j.n0+col)*j.ldb+j.k0+k:]
-				for q := range cols {
-					row[q] = j.alpha * src[q*j.ldb]
-				}
-			} else {
-				for q, x := range j.b[(j.k0+k)*j.ldb+j.n0+col:][:cols] {
-					row[q] = j.alpha * x
-				}
+		if j.transB {
+			j.turn(panel, nr, cols, col, lo, hi)
+		} else {
+			for k := lo; k < hi; k++ {
+				row := panel[k*nr:][:nr]
+				kernel.Scale(row[:cols], j.alpha, j.b[(j.k0+k)*j.ldb+j.n0+col:])
+				clear(row[cols:])
 			}
-			clear(row[cols:])
 		}
 		col += nr
+	}
+}
+
+// turn packs rows lo to hi of a panel from a transposed b, by squares, so that both sides stay in the cache.
+func (j *job[T]) turn(panel []T, nr, cols, col, lo, hi int) {
+	for k := lo; k < hi; k += side {
+		n := min(side, hi-k)
+		for q := range nr {
+			dst := panel[k*nr+q:]
+			if q >= cols {
+				for i := range n {
+					dst[i*nr] = 0
+				}
+				continue
+			}
+			for i, x := range j.b[(j.n0+col+q)*j.ldb+j.k0+k:][:n] {
+				dst[i*nr] = j.alpha * x
+			}
+		}
 	}
 }
 
@@ -220,7 +235,6 @@ func (j *job[T]) block(dst []T, i, rows int) ([]T, int) {
 		}
 		return dst, ld
 	}
-	const side = 16 // transposed by squares, for the cache
 	for k := 0; k < j.kc; k += side {
 		for r := 0; r < rows; r += side {
 			for q := k; q < min(k+side, j.kc); q++ {

@@ -2,13 +2,21 @@
 
 package kernel
 
+// stretch is the most elements one call of the assembly visits: the scheduler cannot interrupt it.
+const stretch = 1 << 15
+
 // vectorAsm does one elementwise kernel.
 func vectorAsm(op vectorOp, dst, a, b []float32, alpha float32) bool {
-	if active == goTwin || len(dst) == 0 {
+	if active == goTwin {
 		return false
 	}
-	n := len(dst)
-	d, x, y := &dst[0], &a[0], &b[0]
+	for i := 0; i < len(dst); i += stretch {
+		vectorCall(op, &dst[i], &a[i], &b[i], min(stretch, len(dst)-i), alpha)
+	}
+	return true
+}
+
+func vectorCall(op vectorOp, d, x, y *float32, n int, alpha float32) {
 	if active == avx2 {
 		mask := &keep[Lanes-n%8]
 		switch op {
@@ -27,7 +35,7 @@ func vectorAsm(op vectorOp, dst, a, b []float32, alpha float32) bool {
 		case opReluGrad:
 			reluGradAVX2(d, x, y, n, alpha, mask)
 		}
-		return true
+		return
 	}
 	mask := &keep[Lanes-n%Lanes]
 	switch op {
@@ -46,7 +54,6 @@ func vectorAsm(op vectorOp, dst, a, b []float32, alpha float32) bool {
 	case opReluGrad:
 		reluGradAVX512(d, x, y, n, alpha, mask)
 	}
-	return true
 }
 
 // columnsAsm does one kernel over rows of n channels, block of rows by block, vector of channels by vector. y is either rows too or, for

@@ -44,7 +44,10 @@ func TestVectorKernelsEqualTheirTwins(t *testing.T) {
 	eachVariant(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(6, 1))
 		for name, f := range kernels {
-			for n := range 150 {
+			for n := range 151 {
+				if n == 150 {
+					n = 70001 // several stretches of assembly
+				}
 				a, b, got := fill(rng, guarded[float32](t, n), odd), fill(rng, guarded[float32](t, n), odd), guarded[float32](t, n)
 				want := make([]float32, n)
 				twin(func() { f(want, a, b) })
