@@ -141,14 +141,14 @@ func (b *builder) get(name string) (ID, error) {
 	if t.Len() == 0 {
 		return None, fmt.Errorf("constant %q of shape %v is empty", name, t.Shape)
 	}
-	layout := weightLayout(t)
+	layout := WeightLayout(t)
 	id := b.add(Value{Name: name, Shape: permute(t.Shape, layout), Layout: layout, Class: Param})
 	b.value[name], b.p.Params[name] = id, id
 	return id, nil
 }
 
-// weightLayout is the storage order of a weight in every program: kernels of images are channels-last.
-func weightLayout(t *ir.Tensor) []int {
+// WeightLayout is the storage order of a weight in every program: kernels of images are channels-last.
+func WeightLayout(t *ir.Tensor) []int {
 	if len(t.Shape) == 4 {
 		return channelsLast(4)
 	}
