@@ -7,15 +7,22 @@ import (
 	"github.com/dms-go/dms/ir"
 )
 
-// builder appends operators to a graph. Each method returns the value it writes, which has the name of its node; the first fault is
-// kept in err and ends nothing early, so that networks read as a list of layers.
+// builder appends operators to a graph. Each method returns the value it writes, which has the name of its node, so that networks read
+// as a list of layers.
 type builder struct {
-	g    *ir.Graph
-	o    Options
-	init initials
-	bn   norm
-	size int // elements of all weights so far
-	err  error
+	g     *ir.Graph
+	o     Options
+	init  initials
+	bn    norm
+	draws []draw
+	size  int // elements of all weights so far, or more than maxParameters
+}
+
+// draw is a weight that is declared and not yet drawn.
+type draw struct {
+	name  string
+	law   law
+	shape []int
 }
 
 // norm holds the constants of a network's batch norms: momentum is the share of the old statistic.
@@ -56,11 +63,12 @@ func begin(name string, o Options, init initials, bn norm) (*builder, value) {
 	return b, value{"input", o.Channels, o.Input}
 }
 
-// end makes x the output.
+// end makes x the output and draws the weights.
 func (b *builder) end(x value) (*ir.Graph, error) {
-	if b.err != nil {
-		return nil, fmt.Errorf("zoo: %s: %w", b.g.Name, b.err)
+	if b.size > maxParameters {
+		return nil, fmt.Errorf("zoo: %s: the network has more than %d parameters; ask for less width, depth, input or classes", b.g.Name, maxParameters)
 	}
+	b.drawAll()
 	b.g.Outputs = []ir.ValueInfo{{Name: x.name, DType: ir.Float32, Shape: ir.Shape{{Sym: "N"}, {Size: x.channels}}}}
 	return b.g, nil
 }
@@ -71,35 +79,37 @@ func (b *builder) node(op, name string, attrs ir.Attrs, inputs ...string) string
 	return name
 }
 
-// weight makes a weight drawn from a law and returns its name.
+// weight declares a weight to be drawn from a law and returns its name.
 func (b *builder) weight(name string, l law, shape ...int) string {
 	n := 1
 	for _, s := range shape {
-		if s > 0 && n > maxParameters/s {
-			n = maxParameters + 1
-			break
-		}
-		n *= s
+		n = min(n*s, maxParameters+1) // shapes are bounded by the limits of Options, so the product cannot overflow before it is cut
 	}
-	if b.size += n; b.size > maxParameters {
-		if b.err == nil {
-			b.err = fmt.Errorf("the network has more than %d parameters; ask for less width, depth, input or classes", maxParameters)
-		}
-		b.size, n = maxParameters, 0 // an empty weight stands in: the graph is not returned
-	}
-	data := make([]float32, n)
-	switch {
-	case l.std > 0:
-		streamOf(b.o.Seed, name).normal(data, l.std)
-	case l.bound > 0:
-		streamOf(b.o.Seed, name).uniform(data, l.bound)
-	case l.value != 0:
-		for i := range data {
-			data[i] = float32(l.value)
-		}
-	}
-	b.g.Weights[name] = ir.Floats32(data, shape...)
+	b.size = min(b.size+n, maxParameters+1)
+	b.draws = append(b.draws, draw{name, l, shape})
 	return name
+}
+
+// drawAll fills the declared weights. Nothing is allocated before their total size is known.
+func (b *builder) drawAll() {
+	for _, d := range b.draws {
+		n := 1
+		for _, s := range d.shape {
+			n *= s
+		}
+		data := make([]float32, n)
+		switch {
+		case d.law.std > 0:
+			streamOf(b.o.Seed, d.name).normal(data, d.law.std)
+		case d.law.bound > 0:
+			streamOf(b.o.Seed, d.name).uniform(data, d.law.bound)
+		case d.law.value != 0:
+			for i := range data {
+				data[i] = float32(d.law.value)
+			}
+		}
+		b.g.Weights[d.name] = ir.Floats32(data, d.shape...)
+	}
 }
 
 // scalar makes a constant that is no parameter: the bound of a Clip, the ratio of a Dropout.
