@@ -9,6 +9,7 @@ package prune
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/space"
@@ -27,16 +28,17 @@ func Apply(g *ir.Graph, s *space.Space, sel space.Selection) (*ir.Graph, error) 
 	if err != nil {
 		return nil, fmt.Errorf("prune: %w", err)
 	}
-	c := &cutter{g: g, s: s, masks: sel.Masks(s), shapes: shapes, consumers: ir.Consumers(g), out: g.Clone()}
+	weightless := *g
+	weightless.Weights = map[string]*ir.Tensor{}
+	c := &cutter{g: g, s: s, masks: sel.Masks(s), shapes: shapes, consumers: ir.Consumers(g), out: weightless.Clone()}
 	if err := c.checkSpace(); err != nil {
 		return nil, err
 	}
 	c.dropBlocks()
-	c.cutWeights()
 	if err := c.restateNodes(); err != nil {
 		return nil, err
 	}
-	c.sweep()
+	c.cutWeights(c.sweep())
 	if err := c.checkResult(); err != nil {
 		return nil, err
 	}
@@ -50,7 +52,7 @@ type cutter struct {
 	masks     [][]bool
 	shapes    map[string]ir.ValueInfo // of g
 	consumers map[string][]ir.Use     // of g
-	out       *ir.Graph
+	out       *ir.Graph               // first without weights but those that are restated; the others are copied once, when it is clear what stays
 }
 
 // checkSpace makes sure that every axis of the space has the size of the graph's.
@@ -154,19 +156,22 @@ func (c *cutter) dropBlocks() {
 	c.out.Nodes = nodes
 }
 
-// cutWeights takes the kept positions of every weight.
-func (c *cutter) cutWeights() {
-	for name := range c.s.Axes {
-		w := c.out.Weights[name]
-		if w == nil {
+// cutWeights copies the kept positions of every weight that is read.
+func (c *cutter) cutWeights(read map[string]bool) {
+	for name, w := range c.g.Weights {
+		if !read[name] || c.out.Weights[name] != nil {
 			continue
 		}
+		cut := w
 		for axis := range w.Shape {
 			if positions, all := c.kept(name, axis); !all {
-				w = take(w, axis, positions)
+				cut = take(cut, axis, positions)
 			}
 		}
-		c.out.Weights[name] = w
+		if cut == w {
+			cut = w.Clone()
+		}
+		c.out.Weights[name] = cut
 	}
 }
 
@@ -180,34 +185,37 @@ func take(t *ir.Tensor, axis int, positions []int) *ir.Tensor {
 			inner *= n
 		}
 	}
-	size := t.Shape[axis]
 	shape := append([]int(nil), t.Shape...)
 	shape[axis] = len(positions)
 	u := &ir.Tensor{DType: t.DType, Shape: shape}
-	width := 0
-	if n := outer * size * inner; n > 0 {
-		width = len(t.Raw) / n
-	}
-	for o := range outer {
-		for _, p := range positions {
-			from := (o*size + p) * inner
-			switch {
-			case t.F32 != nil:
-				u.F32 = append(u.F32, t.F32[from:from+inner]...)
-			case t.I64 != nil:
-				u.I64 = append(u.I64, t.I64[from:from+inner]...)
-			case t.Strs != nil:
-				u.Strs = append(u.Strs, t.Strs[from:from+inner]...)
-			default:
-				u.Raw = append(u.Raw, t.Raw[from*width:(from+inner)*width]...)
-			}
-		}
+	switch {
+	case t.F32 != nil:
+		u.F32 = takeRuns(t.F32, outer, t.Shape[axis], inner, positions)
+	case t.I64 != nil:
+		u.I64 = takeRuns(t.I64, outer, t.Shape[axis], inner, positions)
+	case t.Strs != nil:
+		u.Strs = takeRuns(t.Strs, outer, t.Shape[axis], inner, positions)
+	case len(t.Raw) > 0:
+		u.Raw = takeRuns(t.Raw, outer, t.Shape[axis], len(t.Raw)/(outer*t.Shape[axis]), positions)
 	}
 	return u
 }
 
-// sweep drops nodes and weights that no output depends on, and restates what the graph says about the shapes of the others.
-func (c *cutter) sweep() {
+// takeRuns copies, for each of outer stretches of size runs of length inner, the runs at the given positions.
+func takeRuns[E any](from []E, outer, size, inner int, positions []int) []E {
+	to := make([]E, 0, outer*len(positions)*inner)
+	for o := range outer {
+		for _, p := range positions {
+			at := (o*size + p) * inner
+			to = append(to, from[at:at+inner]...)
+		}
+	}
+	return to
+}
+
+// sweep drops nodes that no output depends on, and restates what the graph says about the shapes of values that are left. It returns the names
+// that are read.
+func (c *cutter) sweep() map[string]bool {
 	g := c.out
 	producers := ir.Producers(g)
 	live, read := map[*ir.Node]bool{}, map[string]bool{}
@@ -247,7 +255,7 @@ func (c *cutter) sweep() {
 		}
 	}
 	for name, info := range g.Info {
-		if !written[name] && g.Weights[name] == nil {
+		if !written[name] && !read[name] {
 			delete(g.Info, name)
 			continue
 		}
@@ -258,6 +266,7 @@ func (c *cutter) sweep() {
 		}
 		g.Info[name] = info
 	}
+	return read
 }
 
 // checkResult compares the cut graph with what the space foretells. A difference is a fault in a rule of package space or in restate.go, and
@@ -281,22 +290,10 @@ func (c *cutter) checkResult() error {
 			for axis := range want {
 				want[axis] = c.size(v, axis)
 			}
-			if got := shapes[v].Shape; !equal(got, want) {
+			if got := shapes[v].Shape; !slices.Equal(got, want) {
 				errs = append(errs, fmt.Errorf("prune: %s: %q comes out as %v, expected %v", n.Label(), v, got, want))
 			}
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func equal(a, b ir.Shape) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }

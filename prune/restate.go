@@ -74,7 +74,7 @@ func (c *cutter) constant(n *ir.Node, i int, t *ir.Tensor) {
 // unused makes a value name that the graph does not have yet.
 func (c *cutter) unused(name string) string {
 	taken := func(v string) bool {
-		if _, ok := c.shapes[v]; ok || c.out.Weights[v] != nil {
+		if _, ok := c.shapes[v]; ok || c.out.Weights[v] != nil || c.g.Weights[v] != nil {
 			return true
 		}
 		return slices.ContainsFunc(c.out.Nodes, func(n *ir.Node) bool { return slices.Contains(n.Outputs, v) })

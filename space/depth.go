@@ -1,6 +1,8 @@
 package space
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dms-go/dms/ir"
@@ -36,7 +38,7 @@ func (f *finder) branches() []branch {
 	}
 	for i := range list {
 		for j := range list {
-			if i != j && contains(list[j].nodes, list[i].add) {
+			if i != j && slices.Contains(list[j].nodes, list[i].add) {
 				list[i].in = append(list[i].in, j)
 			}
 		}
@@ -45,24 +47,7 @@ func (f *finder) branches() []branch {
 }
 
 func sameShape(a, b ir.Shape) bool {
-	if a == nil || len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] || a[i].Sym == "?" {
-			return false
-		}
-	}
-	return true
-}
-
-func contains(nodes []*ir.Node, n *ir.Node) bool {
-	for _, m := range nodes {
-		if m == n {
-			return true
-		}
-	}
-	return false
+	return a != nil && slices.EqualFunc(a, b, ir.Dim.Same)
 }
 
 // inside collects the nodes of f for Add(x, f(x)) with f(x) at input side, in graph order; nil when it is not a removable branch.
@@ -134,7 +119,7 @@ func (f *finder) depths(s *Space) {
 		prev := -1
 		for p := f.producers[b.x]; p != nil; {
 			if j, ok := byAdd[p]; ok {
-				if equalInts(list[j].in, b.in) {
+				if slices.Equal(list[j].in, b.in) {
 					prev = j
 				}
 				break
@@ -171,11 +156,23 @@ func (f *finder) depths(s *Space) {
 		for k := 1; k < len(chain); k++ {
 			g.Ties = append(g.Ties, "block "+names[k]+" follows block "+names[k-1]+" on the same residual stream")
 		}
-		g.Name = "depth." + names[0]
-		if stem := commonStem(names); stem != "" && len(names) > 1 {
-			g.Name = "depth." + stem
-		}
+		g.Name = commonStem(names)
 		groups = append(groups, g)
+	}
+	// What the blocks' names have in common names the group, unless it would name several.
+	stems := map[string]int{}
+	for _, g := range groups {
+		stems[g.Name]++
+	}
+	for i := range groups {
+		g := &groups[i]
+		switch {
+		case g.N == 1:
+			g.Name = g.Blocks[0].Name
+		case g.Name == "" || stems[g.Name] > 1:
+			g.Name = fmt.Sprintf("%s+%d", g.Blocks[0].Name, g.N-1)
+		}
+		g.Name = "depth." + g.Name
 	}
 	// Options decide after naming, so that a frozen chain does not change the names of others.
 	uniqueNames(groups)
@@ -212,18 +209,6 @@ func passes(n *ir.Node) bool {
 		return n.Domain == ""
 	}
 	return false
-}
-
-func equalInts(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // blockName is what the names of a block's layers have in common, "layer1.0" for layer1.0.conv1 and layer1.0.conv2.

@@ -22,27 +22,27 @@ func (f *finder) collect() *Space {
 				return c.axis
 			}
 		}
-		axis, any := make(Axis, len(l)), false
+		axis, open := make(Axis, len(l)), false
 		for i, a := range l {
 			axis[i] = Ref{-1, -1}
 			if a != atomFixed {
 				axis[i] = refs[a]
 			}
-			any = any || !axis[i].Fixed()
+			open = open || !axis[i].Fixed()
 		}
-		if !any {
+		if !open {
 			axis = nil
 		}
 		cache[&l[0]] = append(cache[&l[0]], cached{len(l), axis})
 		return axis
 	}
 	for v, labels := range f.axes {
-		axes, any := make([]Axis, len(labels)), false
+		axes, open := make([]Axis, len(labels)), false
 		for i, l := range labels {
 			axes[i] = axisOf(l)
-			any = any || axes[i] != nil
+			open = open || axes[i] != nil
 		}
-		if any {
+		if open {
 			s.Axes[v] = axes
 		}
 	}
@@ -61,62 +61,9 @@ type cached struct {
 	axis Axis
 }
 
-// partition sorts the sets that can be removed into groups: two elements share a group when the same axes hold them. So a group is
-// whole wherever it appears: an axis that takes only half of a layer's channels makes two groups of them.
+// partition makes groups of the sets that can be removed and tells for each atom which element of which group it belongs to.
 func (f *finder) partition(s *Space) []Ref {
-	root := make([]int32, len(f.sets.parent))
-	groupOf := make([]int32, len(root)) // by root; −1 frozen
-	size := []int{0}
-	for a := range root {
-		root[a] = f.sets.find(int32(a))
-		groupOf[a] = -1
-		if root[a] == int32(a) && f.sets.frozen[a] == nil {
-			groupOf[a] = 0
-			size[0]++
-		}
-	}
-	stamp := make([]int, len(root))
-	round := 0
-	refine := func(l label) {
-		round++
-		var present []int32
-		for _, a := range l {
-			if a == atomFixed {
-				continue
-			}
-			if r := root[a]; groupOf[r] >= 0 && stamp[r] != round {
-				stamp[r] = round
-				present = append(present, r)
-			}
-		}
-		count := map[int32]int{}
-		for _, r := range present {
-			count[groupOf[r]]++
-		}
-		moved := map[int32]int32{}
-		for _, r := range present {
-			old := groupOf[r]
-			if count[old] == size[old] && moved[old] == 0 {
-				continue
-			}
-			if moved[old] == 0 {
-				moved[old] = int32(len(size))
-				size = append(size, 0)
-			}
-			groupOf[r] = moved[old]
-			size[moved[old]]++
-		}
-		for old := range moved {
-			size[old] -= count[old]
-		}
-	}
-	seen := map[*int32]int{}
-	f.eachAxis(func(_ *ir.Node, _ string, _ int, l label) {
-		if l != nil && seen[&l[0]] != len(l) {
-			seen[&l[0]] = len(l)
-			refine(l)
-		}
-	})
+	root, groupOf := f.refine()
 
 	// Groups and elements are numbered in the order of their first atoms.
 	number := map[int32]int{}
@@ -169,6 +116,63 @@ func (f *finder) partition(s *Space) []Ref {
 		}
 	}
 	return refs
+}
+
+// refine sorts the sets that can be removed: two elements share a group when the same axes hold them. So a group is whole wherever it
+// appears: an axis that takes only half of a layer's channels makes two groups of them. It returns the root of each atom and the number of
+// the group of each root, −1 where it is frozen.
+func (f *finder) refine() (root, groupOf []int32) {
+	root = make([]int32, len(f.sets.parent))
+	groupOf = make([]int32, len(root))
+	size := []int{0} // by group: how many sets
+	for a := range root {
+		root[a] = f.sets.find(int32(a))
+		groupOf[a] = -1
+		if root[a] == int32(a) && f.sets.frozen[a] == nil {
+			groupOf[a] = 0
+			size[0]++
+		}
+	}
+	stamp := make([]int, len(root)) // the last axis that met the root
+	round := 0
+	seen := map[*int32]int{}
+	f.eachAxis(func(_ *ir.Node, _ string, _ int, l label) {
+		if l == nil || seen[&l[0]] == len(l) {
+			return
+		}
+		seen[&l[0]] = len(l)
+		round++
+		var present []int32
+		count := map[int32]int{}
+		for _, a := range l {
+			if a == atomFixed {
+				continue
+			}
+			if r := root[a]; groupOf[r] >= 0 && stamp[r] != round {
+				stamp[r] = round
+				present = append(present, r)
+				count[groupOf[r]]++
+			}
+		}
+		// A group that is here only in part gives this part to a new group.
+		moved := map[int32]int32{}
+		for _, r := range present {
+			old := groupOf[r]
+			if count[old] == size[old] {
+				continue
+			}
+			if _, ok := moved[old]; !ok {
+				moved[old] = int32(len(size))
+				size = append(size, 0)
+			}
+			groupOf[r] = moved[old]
+			size[moved[old]]++
+		}
+		for old := range moved {
+			size[old] -= count[old]
+		}
+	})
+	return root, groupOf
 }
 
 // eachAxis visits the axes of all weights and values in graph order, weights once for each reader.

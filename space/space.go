@@ -48,7 +48,8 @@ func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 //
 // A width group is named after the layer that produces it, its weight's name without ".weight", or the node's name where the weight's says
 // nothing; with several producers the first in graph order names it and "+2" counts the others (a residual stream of three
-// layers). A depth group is called "depth." and what its blocks' names have in common. "#2" tells equal names apart. Names depend
+// layers). A depth group is called "depth." and what its blocks' names have in common, or else the first block's name and
+// how many follow. "#2" tells equal names apart. Names depend
 // on the graph alone, so that a selection fits the same file tomorrow.
 type Group struct {
 	Name string
