@@ -63,14 +63,12 @@ func (t *Tensor) Len() int {
 // product multiplies sizes; it is not ok where a size is negative or the product overflows. Zero sizes make it zero whatever
 // stands beside them.
 func product(sizes []int) (n int, ok bool) {
+	if len(sizes) > 0 && slices.Min(sizes) <= 0 {
+		return 0, slices.Min(sizes) == 0
+	}
 	n = 1
-	zero := false
 	for _, s := range sizes {
-		if s < 0 {
-			return 0, false
-		}
-		zero = zero || s == 0
-		if s > 0 && !zero && n > math.MaxInt/s {
+		if n > math.MaxInt/s {
 			return 0, false
 		}
 		n *= s

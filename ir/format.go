@@ -52,7 +52,11 @@ func Format(g *Graph) string {
 		p.line("output ", formatInfo(v))
 	}
 	for _, name := range sortedKeys(g.Info) {
-		p.line("info ", word(name), " ", formatInfo(g.Info[name]))
+		if v := g.Info[name]; v.Name == name {
+			p.line("info ", formatInfo(v))
+		} else {
+			p.line("info ", word(name), " = ", formatInfo(v))
+		}
 	}
 	for _, name := range sortedKeys(g.Weights) {
 		p.line("weight ", word(name), " ", formatTensor(g.Weights[name]))

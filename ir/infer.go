@@ -42,7 +42,7 @@ type analysis struct {
 	vals  map[string]*val
 	limit limits
 
-	// frozen names weights whose elements are not to be followed.
+	// frozen names weights that nothing but a copy is to be computed from.
 	frozen map[string]bool
 
 	unknowns int
@@ -200,7 +200,7 @@ func (a *analysis) node(n *Node) error {
 
 func (c *call) allFollowed() bool {
 	for _, name := range c.Inputs {
-		if name != "" && c.value(name) == nil {
+		if name != "" && (c.frozen[name] && c.Op != "Identity" || c.value(name) == nil) {
 			return false
 		}
 	}
@@ -230,7 +230,7 @@ func (a *analysis) value(name string) *val {
 		return v
 	}
 	t := a.g.Weights[name]
-	if t == nil || a.frozen[name] || t.Len() > a.limit.each {
+	if t == nil || t.Len() > a.limit.each {
 		return nil
 	}
 	return &val{dtype: t.DType, shape: t.Shape, t: t}

@@ -117,11 +117,7 @@ func inferBroadcastAs(c *call, d DType, from int) error {
 
 func inferPRelu(c *call) error {
 	x, slope := c.shape(0), c.shape(1)
-	out, err := broadcast(x, slope)
-	if err != nil {
-		return fault(c.Node, "%w", err)
-	}
-	if out != nil && len(out) != len(x) {
+	if x != nil && (len(slope) > len(x) || !fits(slope, x)) {
 		return fault(c.Node, "slope %v does not broadcast to input %v", slope, x)
 	}
 	c.set(0, c.in(0).DType, x)

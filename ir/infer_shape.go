@@ -349,7 +349,7 @@ func inferGather(c *call) error {
 			}
 		}
 	}
-	c.set(0, c.in(0).DType, slices.Concat(x[:axis], indices, x[axis+1:]))
+	c.set(0, c.in(0).DType, append(append(append(Shape{}, x[:axis]...), indices...), x[axis+1:]...))
 	return nil
 }
 

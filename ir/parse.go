@@ -172,11 +172,15 @@ func (p *parser) header(g *Graph) {
 	case "output":
 		g.Outputs = append(g.Outputs, p.info())
 	case "info":
-		name := p.text()
 		if g.Info == nil {
 			g.Info = map[string]ValueInfo{}
 		}
-		g.Info[name] = p.info()
+		key := p.text()
+		if p.take("=") {
+			g.Info[key] = p.info()
+		} else {
+			g.Info[key] = p.typed(key)
+		}
 	case "weight":
 		name := p.text()
 		if g.Weights[name] != nil {
@@ -188,8 +192,11 @@ func (p *parser) header(g *Graph) {
 	}
 }
 
-func (p *parser) info() ValueInfo {
-	v := ValueInfo{Name: p.text(), DType: p.dtype(), Shape: p.shape()}
+func (p *parser) info() ValueInfo { return p.typed(p.text()) }
+
+// typed reads what follows the name of a value.
+func (p *parser) typed(name string) ValueInfo {
+	v := ValueInfo{Name: name, DType: p.dtype(), Shape: p.shape()}
 	if p.take("doc") {
 		v.Doc = p.text()
 	}
