@@ -97,7 +97,8 @@ type descent struct {
 	count  []float32 // steps taken: exact up to 2²⁴ of them, where every bias correction has long become 1
 	pool   *parallel.Pool
 
-	k    constants // of the step being taken
+	rate float64   // of the step being taken
+	k    constants // the same
 	body func(lo, hi int)
 }
 
@@ -106,6 +107,7 @@ const grain = 1 << 14
 
 func (d *descent) Step(rate float64) {
 	d.count[0]++
+	d.rate = rate
 	d.k = d.rule.constants(d.config, rate, float64(d.count[0]))
 	d.pool.For(d.starts[len(d.params)], grain, d.body)
 }
@@ -125,7 +127,7 @@ func (d *descent) span(lo, hi int) {
 		}
 		k := d.k
 		k.decay = float32(p.WeightDecay)
-		k.shrink = float32(1 - float64(k.rate)*p.WeightDecay)
+		k.shrink = float32(1 - d.rate*p.WeightDecay)
 		d.rule.update(k, p.Value[from:to], p.Grad[from:to], m)
 	}
 }

@@ -20,9 +20,9 @@ type memory [2][]float32
 
 // constants are the numbers of one step, rounded to float32 once.
 type constants struct {
-	rate       float32
+	rate       float32 // learning rate, with the bias correction of the first moment where the rule has one
 	decay      float32 // weight decay of the weight at hand
-	shrink     float32 // 1 − rate·decay
+	shrink     float32 // 1 − learning rate·decay
 	beta, rest float32 // share of the old value in the first slot, 1 − beta
 	gamma, new float32 // the same of the second
 	root       float32 // √(1 − gammaᵗ), the bias correction of the second moment
