@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"math"
+
 	"github.com/dms-go/dms/internal/kernel"
 	"github.com/dms-go/dms/internal/program"
 )
@@ -19,34 +21,42 @@ func unaryLoop[T kernel.Float](a program.UnaryAttr) func(y, x []T) {
 	pa, pb := T(a.A), T(a.B)
 	switch a.Function {
 	case "relu":
-		return func(y, x []T) {
-			x = x[:len(y)]
-			for i, v := range x {
-				if v > 0 || v != v {
-					y[i] = v
-				} else {
-					y[i] = 0
-				}
-			}
-		}
+		return kernel.Relu[T]
 	case "clip":
 		return func(y, x []T) {
 			x = x[:len(y)]
 			for i, v := range x {
-				if v < pa {
-					v = pa
-				}
-				if v > pb {
-					v = pb
-				}
-				y[i] = v
+				y[i] = min(max(v, pa), pb)
 			}
 		}
 	case "scale":
+		return func(y, x []T) { kernel.Scale(y, pa, x) }
+	case "leaky":
 		return func(y, x []T) {
 			x = x[:len(y)]
 			for i, v := range x {
-				y[i] = pa * v
+				y[i] = max(v, 0) + pa*min(v, 0)
+			}
+		}
+	case "hardsigmoid":
+		return func(y, x []T) {
+			x = x[:len(y)]
+			for i, v := range x {
+				y[i] = min(max(pa*v+pb, 0), 1)
+			}
+		}
+	case "hardswish":
+		return func(y, x []T) {
+			x = x[:len(y)]
+			for i, v := range x {
+				y[i] = v * min(max(v*(1.0/6)+0.5, 0), 1)
+			}
+		}
+	case "sigmoid":
+		return func(y, x []T) {
+			x = x[:len(y)]
+			for i, v := range x {
+				y[i] = T(1 / (1 + math.Exp(-float64(v))))
 			}
 		}
 	}
@@ -73,25 +83,34 @@ func unaryGradLoop[T kernel.Float](a program.UnaryAttr) func(dx, dy, v []T) {
 	pa, pb := T(a.A), T(a.B)
 	switch a.Function {
 	case "relu":
-		return func(dx, dy, v []T) {
-			dy, v = dy[:len(dx)], v[:len(dx)]
-			for i, y := range v {
-				d := dy[i]
-				if !(y > 0) {
-					d = 0
-				}
-				dx[i] = d
-			}
-		}
+		return kernel.ReluGrad[T]
 	case "clip":
 		return func(dx, dy, v []T) {
 			dy, v = dy[:len(dx)], v[:len(dx)]
 			for i, y := range v {
-				d := dy[i]
-				if !(y > pa && y < pb) {
-					d = 0
-				}
-				dx[i] = d
+				dx[i] = dy[i] * T(one(y > pa)&one(y < pb))
+			}
+		}
+	case "leaky":
+		return func(dx, dy, v []T) {
+			dy, v = dy[:len(dx)], v[:len(dx)]
+			for i, x := range v {
+				on := T(one(x > 0))
+				dx[i] = dy[i] * (on + pa*(1-on))
+			}
+		}
+	case "hardsigmoid":
+		return func(dx, dy, v []T) {
+			dy, v = dy[:len(dx)], v[:len(dx)]
+			for i, y := range v {
+				dx[i] = dy[i] * pa * T(one(y > 0)&one(y < 1))
+			}
+		}
+	case "hardswish":
+		return func(dx, dy, v []T) {
+			dy, v = dy[:len(dx)], v[:len(dx)]
+			for i, x := range v {
+				dx[i] = dy[i] * ((x*(1.0/3)+0.5)*T(one(x > -3)&one(x < 3)) + T(one(x >= 3)))
 			}
 		}
 	case "sigmoid":
@@ -102,12 +121,7 @@ func unaryGradLoop[T kernel.Float](a program.UnaryAttr) func(dx, dy, v []T) {
 			}
 		}
 	case "scale":
-		return func(dx, dy, v []T) {
-			dy = dy[:len(dx)]
-			for i, d := range dy {
-				dx[i] = pa * d
-			}
-		}
+		return func(dx, dy, _ []T) { kernel.Scale(dx, pa, dy) }
 	}
 	f := program.Functions[a.Function].D
 	return func(dx, dy, v []T) {
@@ -118,67 +132,13 @@ func unaryGradLoop[T kernel.Float](a program.UnaryAttr) func(dx, dy, v []T) {
 	}
 }
 
-func bindBinary[T kernel.Float](m *Machine[T], in *program.Instr) func() {
-	shape := m.p.Values[in.Out[0]].Shape
-	l := loops(shape, m.p.Values[in.In[0]].Shape, m.p.Values[in.In[1]].Shape)
-	c, a, b := m.slice(in.Out[0]), m.slice(in.In[0]), m.slice(in.In[1])
-	run := binaryLoop[T](in.Attr.(program.BinaryAttr).Function)
-	outer, inner, count := rows(l)
-	if count == 1 {
-		body := func(lo, hi int) { run(c[lo:hi], a[lo*inner.a:], b[lo*inner.b:], inner.a, inner.b) }
-		return func() { m.pool.For(inner.n, grain, body) }
+// one is 1 where the condition holds. Signs of activations are random, so a branch on them would be mispredicted half of the time; this is
+// none, and the product with it keeps NaN and turns infinite gradients at masked places into NaN.
+func one(on bool) int32 {
+	if on {
+		return 1
 	}
-	body := func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			pa, pb := at(outer, r)
-			run(c[r*inner.n:(r+1)*inner.n], a[pa:], b[pb:], inner.a, inner.b)
-		}
-	}
-	return func() { m.pool.For(count, max(1, grain/inner.n), body) }
-}
-
-// binaryLoop is c[i] = f(a[i·sa], b[i·sb]). c may lie over a or b where their stride is one.
-func binaryLoop[T kernel.Float](function string) func(c, a, b []T, sa, sb int) {
-	switch function {
-	case "add":
-		return func(c, a, b []T, sa, sb int) {
-			if sa == 1 && sb == 1 {
-				a, b = a[:len(c)], b[:len(c)]
-				for i := range c {
-					c[i] = a[i] + b[i]
-				}
-				return
-			}
-			for i := range c {
-				c[i] = a[i*sa] + b[i*sb]
-			}
-		}
-	case "mul":
-		return func(c, a, b []T, sa, sb int) {
-			switch {
-			case sa == 1 && sb == 1:
-				a, b = a[:len(c)], b[:len(c)]
-				for i := range c {
-					c[i] = a[i] * b[i]
-				}
-			case sa == 1 && sb == 0:
-				a, by := a[:len(c)], b[0]
-				for i := range c {
-					c[i] = a[i] * by
-				}
-			default:
-				for i := range c {
-					c[i] = a[i*sa] * b[i*sb]
-				}
-			}
-		}
-	}
-	f := program.Functions2[function]
-	return func(c, a, b []T, sa, sb int) {
-		for i := range c {
-			c[i] = T(f(float64(a[i*sa]), float64(b[i*sb])))
-		}
-	}
+	return 0
 }
 
 func bindPrelu[T kernel.Float](m *Machine[T], in *program.Instr) func() {

@@ -24,7 +24,7 @@ func newChannelSums[T kernel.Float](rows, channels int) *channelSums[T] {
 	return s
 }
 
-// bind returns the pass: add overwrites first and second with the sums of the rows from lo to hi.
+// bind returns the pass: add adds the sums of the rows from lo to hi to first and second.
 func (s *channelSums[T]) bind(m *Machine[T], add func(first, second []T, lo, hi int)) func() {
 	c := s.channels
 	body := func(lo, hi int) {
@@ -33,6 +33,7 @@ func (s *channelSums[T]) bind(m *Machine[T], add func(first, second []T, lo, hi 
 			clear(part)
 			last := min((t+1)*s.per, s.rows)
 			for r := min(t*s.per, s.rows); r < last; r += blockRows {
+				clear(block)
 				add(block[:c], block[c:], r, min(r+blockRows, last))
 				for j, v := range block {
 					part[j] += float64(v)
@@ -61,19 +62,13 @@ func bindBatchNorm[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	y, mean, inv := m.slice(in.Out[0]), m.slice(in.Out[1])[:c], m.slice(in.Out[2])[:c]
 	x, gamma, beta := m.slice(in.In[0]), m.slice(in.In[1])[:c], m.slice(in.In[2])[:c]
 	runMean, runVar := m.slice(in.In[3])[:c], m.slice(in.In[4])[:c]
-	scale := make([]T, c)
-	apply := func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			row, out := x[r*c:(r+1)*c], y[r*c:(r+1)*c]
-			mean, scale, beta := mean[:len(row)], scale[:len(row)], beta[:len(row)]
-			for j, v := range row {
-				out[j] = (v-mean[j])*scale[j] + beta[j]
-			}
-		}
-	}
+	scale, shift := make([]T, c), make([]T, c)
+	apply := func(lo, hi int) { kernel.ScaleShift(y[lo*c:hi*c], x[lo*c:hi*c], scale, shift, a.Relu) }
 	finish := func() {
 		for j := range scale {
-			scale[j] = gamma[j] * inv[j]
+			s := float64(gamma[j]) * float64(inv[j])
+			scale[j] = T(s)
+			shift[j] = T(float64(beta[j]) - s*float64(mean[j]))
 		}
 		m.pool.For(a.Rows, max(1, grain/c), apply)
 	}
@@ -87,21 +82,8 @@ func bindBatchNorm[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 		}
 	}
 	sums := newChannelSums[T](a.Rows, c)
-	pass := sums.bind(m, func(first, second []T, lo, hi int) {
-		clear(first)
-		clear(second)
-		shift := x[:len(first)] // the first row: sums of differences keep their digits where the mean is large
-		second = second[:len(first)]
-		for r := lo; r < hi; r++ {
-			row := x[r*c : (r+1)*c]
-			row = row[:len(first)]
-			for j := range first {
-				d := row[j] - shift[j]
-				first[j] += d
-				second[j] += d * d
-			}
-		}
-	})
+	// Differences from the first row keep their digits where the mean is large.
+	pass := sums.bind(m, func(first, second []T, lo, hi int) { kernel.Moments(first, second, x[lo*c:hi*c], x[:c]) })
 	n := float64(a.Rows)
 	return func() {
 		pass()
@@ -140,31 +122,11 @@ func bindBatchNormGrad[T kernel.Float](m *Machine[T], in *program.Instr) func() 
 	mean, inv := m.slice(in.In[3])[:c], m.slice(in.In[4])[:c]
 	sums := newChannelSums[T](a.Rows, c)
 	pass := sums.bind(m, func(first, second []T, lo, hi int) {
-		clear(first)
-		clear(second)
-		second = second[:len(first)]
-		mean, inv := mean[:len(first)], inv[:len(first)]
-		for r := lo; r < hi; r++ {
-			d, v := dy[r*c:(r+1)*c], x[r*c:(r+1)*c]
-			d, v = d[:len(first)], v[:len(first)]
-			for j := range first {
-				first[j] += d[j]
-				second[j] += d[j] * ((v[j] - mean[j]) * inv[j])
-			}
-		}
+		kernel.ProductSums(first, second, dy[lo*c:hi*c], x[lo*c:hi*c], mean)
 	})
-	// dx = k1·dy + k2·x + k3 per channel, with x − mean kept together so that large means cost no digits
+	// dx = k1·dy + k2·x + k3 per channel
 	k1, k2, k3 := make([]T, c), make([]T, c), make([]T, c)
-	apply := func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			d, v, out := dy[r*c:(r+1)*c], x[r*c:(r+1)*c], dx[r*c:(r+1)*c]
-			v, out = v[:len(d)], out[:len(d)]
-			k1, k2, k3, mean := k1[:len(d)], k2[:len(d)], k3[:len(d)], mean[:len(d)]
-			for j := range d {
-				out[j] = k1[j]*d[j] + k2[j]*(v[j]-mean[j]) + k3[j]
-			}
-		}
-	}
+	apply := func(lo, hi int) { kernel.ScaleTwo(dx[lo*c:hi*c], dy[lo*c:hi*c], x[lo*c:hi*c], k1, k2, k3) }
 	needSums := a.Train || dgamma != nil || dbeta != nil
 	n := float64(a.Rows)
 	return func() {
@@ -172,14 +134,17 @@ func bindBatchNormGrad[T kernel.Float](m *Machine[T], in *program.Instr) func() 
 			pass()
 		}
 		for j := range c {
-			s := float64(gamma[j]) * float64(inv[j])
+			r := float64(inv[j])
+			s := float64(gamma[j]) * r
+			products := sums.second[j] * r // Σ dy·x̂
 			k1[j] = T(s)
 			if a.Train {
-				k2[j] = T(-s * float64(inv[j]) * sums.second[j] / n)
-				k3[j] = T(-s * sums.first[j] / n)
+				slope := -s * r * products / n
+				k2[j] = T(slope)
+				k3[j] = T(-s*sums.first[j]/n - slope*float64(mean[j]))
 			}
 			if dgamma != nil {
-				dgamma[j] = T(sums.second[j])
+				dgamma[j] = T(products)
 			}
 			if dbeta != nil {
 				dbeta[j] = T(sums.first[j])

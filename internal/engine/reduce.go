@@ -71,20 +71,30 @@ func (m *Machine[T]) bindColumns(out, x, y []T, outer, rows, cols int, scale flo
 	}
 	per := (rows + chunks - 1) / chunks
 	parts := make([]float64, outer*chunks*cols)
-	block := make([]T, outer*chunks*cols)
+	block := make([]T, 2*outer*chunks*cols) // the sum within blockRows rows, and what the kernels compute beside it
+	zero := make([]T, cols)
 	sum := func(lo, hi int) {
 		for t := lo; t < hi; t++ {
 			o, c := t/chunks, t%chunks
 			first, last := min(c*per, rows), min((c+1)*per, rows)
-			part, acc := parts[t*cols:(t+1)*cols], block[t*cols:(t+1)*cols]
+			part, acc, spare := parts[t*cols:(t+1)*cols], block[2*t*cols:(2*t+1)*cols], block[(2*t+1)*cols:(2*t+2)*cols]
 			clear(part)
 			for r := first; r < last; r += blockRows {
 				end := min(r+blockRows, last)
 				from, to := (o*rows+r)*cols, (o*rows+end)*cols
-				if y == nil {
-					columns(acc, x[from:to])
-				} else {
-					columnsProduct(acc, x[from:to], y[from:to])
+				switch {
+				case cols == 1 && y == nil:
+					acc[0] = total(x[from:to])
+				case cols == 1:
+					acc[0] = totalProduct(x[from:to], y[from:to])
+				case y == nil:
+					clear(acc)
+					clear(spare)
+					kernel.Moments(acc, spare, x[from:to], zero)
+				default:
+					clear(acc)
+					clear(spare)
+					kernel.ProductSums(spare, acc, x[from:to], y[from:to], zero)
 				}
 				for j, v := range acc {
 					part[j] += float64(v)
@@ -108,52 +118,37 @@ func (m *Machine[T]) bindColumns(out, x, y []T, outer, rows, cols int, scale flo
 	}
 }
 
-// columns overwrites acc with the sum of the rows of x, each as long as acc.
-func columns[T kernel.Float](acc, x []T) {
-	if len(acc) == 1 {
-		var s0, s1, s2, s3 T
-		for len(x) >= 4 {
-			s0 += x[0]
-			s1 += x[1]
-			s2 += x[2]
-			s3 += x[3]
-			x = x[4:]
-		}
-		for _, v := range x {
-			s0 += v
-		}
-		acc[0] = (s0 + s1) + (s2 + s3)
-		return
+// total is the sum of x.
+func total[T kernel.Float](x []T) T {
+	var s0, s1, s2, s3 T
+	for len(x) >= 4 {
+		s0 += x[0]
+		s1 += x[1]
+		s2 += x[2]
+		s3 += x[3]
+		x = x[4:]
 	}
-	clear(acc)
-	for len(x) >= len(acc) {
-		row := x[:len(acc)]
-		for j, v := range row {
-			acc[j] += v
-		}
-		x = x[len(acc):]
+	for _, v := range x {
+		s0 += v
 	}
+	return (s0 + s1) + (s2 + s3)
 }
 
-// columnsProduct is columns of x·y.
-func columnsProduct[T kernel.Float](acc, x, y []T) {
+// totalProduct is the sum of x·y.
+func totalProduct[T kernel.Float](x, y []T) T {
+	var s0, s1, s2, s3 T
 	y = y[:len(x)]
-	if len(acc) == 1 {
-		var s T
-		for i, v := range x {
-			s += v * y[i]
-		}
-		acc[0] = s
-		return
+	for len(x) >= 4 && len(y) >= 4 {
+		s0 += x[0] * y[0]
+		s1 += x[1] * y[1]
+		s2 += x[2] * y[2]
+		s3 += x[3] * y[3]
+		x, y = x[4:], y[4:]
 	}
-	clear(acc)
-	for len(x) >= len(acc) {
-		row, by := x[:len(acc)], y[:len(acc)]
-		for j, v := range row {
-			acc[j] += v * by[j]
-		}
-		x, y = x[len(acc):], y[len(acc):]
+	for i, v := range x {
+		s0 += v * y[i]
 	}
+	return (s0 + s1) + (s2 + s3)
 }
 
 // bindScattered sums whatever pattern of axes, one output at a time.

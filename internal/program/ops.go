@@ -67,6 +67,7 @@ type BatchNormAttr struct {
 	Rows, Channels    int
 	Epsilon, Momentum float64
 	Train             bool
+	Relu              bool // y = max(0, ·): a rectifier behind it, fused
 }
 
 // UnaryAttr names a row of Functions and its two parameters.
