@@ -6,7 +6,7 @@ import "math"
 type rule struct {
 	slots     []slot
 	constants func(c Config, rate, step float64) constants // step counts from 1
-	update    func(k constants, w, g []float32, m memory)
+	update    func(k constants, w, g []float32, m memory)  // all of one length
 }
 
 // slot is one remembered value per element.
@@ -38,7 +38,7 @@ var rules = map[string]rule{
 			return constants{rate: float32(rate), beta: float32(c.Momentum)}
 		},
 		update: func(k constants, w, g []float32, m memory) {
-			v := m[0]
+			w, v := w[:len(g)], m[0][:len(g)]
 			for i, d := range g {
 				d += k.decay * w[i]
 				v[i] = k.beta*v[i] + d
@@ -51,7 +51,7 @@ var rules = map[string]rule{
 		slots:     []slot{{"mean", 0}, {"square", 0}},
 		constants: adamConstants,
 		update: func(k constants, w, g []float32, m memory) {
-			mean, square := m[0], m[1]
+			w, mean, square := w[:len(g)], m[0][:len(g)], m[1][:len(g)]
 			for i, d := range g {
 				d += k.decay * w[i]
 				w[i] -= adamMove(k, d, &mean[i], &square[i])
@@ -63,7 +63,7 @@ var rules = map[string]rule{
 		slots:     []slot{{"mean", 0}, {"square", 0}},
 		constants: adamConstants,
 		update: func(k constants, w, g []float32, m memory) {
-			mean, square := m[0], m[1]
+			w, mean, square := w[:len(g)], m[0][:len(g)], m[1][:len(g)]
 			for i, d := range g {
 				w[i] = w[i]*k.shrink - adamMove(k, d, &mean[i], &square[i])
 			}
@@ -81,7 +81,7 @@ var rules = map[string]rule{
 			}
 		},
 		update: func(k constants, w, g []float32, m memory) {
-			v, square := m[0], m[1]
+			w, v, square := w[:len(g)], m[0][:len(g)], m[1][:len(g)]
 			for i, d := range g {
 				d += k.decay * w[i]
 				square[i] = k.gamma*square[i] + k.new*(d*d)
