@@ -7,10 +7,10 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/dms-go/dms/internal/testkit"
 	"github.com/dms-go/dms/topk"
 )
 
@@ -193,13 +193,9 @@ func near(t *testing.T, what string, got, want []float64, tol float64) {
 // sharpness from golden.json.
 func readGolden(t *testing.T) (values map[string][]float64, cases []struct{ L float64 }) {
 	t.Helper()
-	root := os.Getenv("DMS_SHARED")
-	if root == "" {
-		root = filepath.Join("..", "..", "shared")
-	}
-	raw, err := os.ReadFile(filepath.Join(root, "golden", "operator.safetensors"))
+	raw, err := os.ReadFile(testkit.Shared(t, "golden/operator.safetensors"))
 	if err != nil {
-		t.Skipf("golden values are not here: %v", err)
+		t.Fatal(err)
 	}
 	size := binary.LittleEndian.Uint64(raw)
 	var header map[string]struct {
@@ -217,7 +213,7 @@ func readGolden(t *testing.T) (values map[string][]float64, cases []struct{ L fl
 		}
 		values[name] = v
 	}
-	if raw, err = os.ReadFile(filepath.Join(root, "golden", "golden.json")); err != nil {
+	if raw, err = os.ReadFile(testkit.Shared(t, "golden/golden.json")); err != nil {
 		t.Fatal(err)
 	}
 	var doc struct {
