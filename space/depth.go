@@ -204,7 +204,7 @@ func (f *finder) depths(s *Space) {
 // passes tells whether a node hands its first input on position by position.
 func passes(n *ir.Node) bool {
 	switch n.Op {
-	case "Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu", "Softplus", "Gelu", "Mish", "Identity", "Dropout", "Cast",
+	case "Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu", "Softplus", "Gelu", "Identity", "Dropout", "Cast",
 		"BatchNormalization", "PRelu":
 		return n.Domain == ""
 	}

@@ -2,6 +2,8 @@ package space
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/dms-go/dms/ir"
 )
@@ -16,17 +18,17 @@ var rules = map[string]rule{
 	"Relu": follow, "Clip": follow, "LeakyRelu": follow, "Sigmoid": follow, "HardSigmoid": follow, "HardSwish": follow, "Tanh": follow,
 	"Exp": follow, "Log": follow, "Sqrt": follow, "Erf": follow, "Neg": follow, "Abs": follow, "Elu": follow, "Softplus": follow, "Cast": follow,
 	"Identity": follow, "Dropout": follow, "Selu": follow, "Reciprocal": follow, "Floor": follow, "Ceil": follow, "Not": follow,
-	"Gelu": follow, "Mish": follow, "Softsign": follow, "Sign": follow, "Round": follow, "Celu": follow,
+	"Gelu": follow, "Sin": follow, "Cos": follow, "Softsign": follow, "Sign": follow, "Round": follow, "Celu": follow,
 
 	// The same for several inputs, broadcast: positions side by side are one element.
 	"Add": meet, "Sub": meet, "Mul": meet, "Div": meet, "Pow": meet, "Sum": meet, "Mean": meet, "Min": meet, "Max": meet, "Where": meet,
-	"Equal": meet, "Greater": meet, "Less": meet, "PRelu": meet, "And": meet, "Or": meet,
+	"Equal": meet, "Greater": meet, "Less": meet, "GreaterOrEqual": meet, "LessOrEqual": meet, "Mod": meet, "Xor": meet, "PRelu": meet, "And": meet, "Or": meet,
 
 	// Layers.
 	"Conv": convolve, "Gemm": gemm, "MatMul": matmul, "BatchNormalization": normalize,
 
 	// Reductions.
-	"MaxPool": pool, "AveragePool": pool, "LpPool": pool, "GlobalAveragePool": pool, "GlobalMaxPool": pool,
+	"MaxPool": pool, "AveragePool": pool, "GlobalAveragePool": pool, "GlobalMaxPool": pool,
 	"ReduceMean": reduce, "ReduceSum": reduceSum, "ReduceMax": reduce, "ReduceMin": reduce, "ReduceProd": reduce, "ReduceL2": reduce,
 	"Softmax": softmax, "LogSoftmax": softmax, "LRN": lrn,
 
@@ -40,6 +42,9 @@ var rules = map[string]rule{
 
 // Known tells whether Find has a rule for an operator of ONNX's own domain.
 func Known(op string) bool { _, ok := rules[op]; return ok }
+
+// Operators lists the operators with a rule, sorted.
+func Operators() []string { return slices.Sorted(maps.Keys(rules)) }
 
 func follow(f *finder, n *ir.Node) { f.out(n, f.in(n, 0)) }
 

@@ -112,7 +112,7 @@ func (f *finder) tie(a, b label, n *ir.Node, why string) {
 	}
 }
 
-// fold ties the equal parts of l, each of size len(part), to part: the positions repeat with that period and can be removed only together.
+// fold ties positions of l that are a period apart: they can be removed only together.
 func (f *finder) fold(l label, period int, n *ir.Node, why string) {
 	if l == nil {
 		return
