@@ -59,7 +59,7 @@ func TestApplyOfAFullSelectionChangesNothing(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", c.Name, err)
 			}
-			if err := equalForNow(got, g); err != nil {
+			if err := ir.EqualGraphs(got, g); err != nil {
 				t.Errorf("%s: %v", c.Name, err)
 			}
 		}

@@ -38,7 +38,7 @@ func TestRandomNetsCostWhatTheModelSays(t *testing.T) {
 				if err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
-				if err := equalForNow(whole, g); err != nil {
+				if err := ir.EqualGraphs(whole, g); err != nil {
 					t.Errorf("seed %d: %v", seed, err)
 				}
 			}
