@@ -21,9 +21,6 @@ import (
 
 const (
 	defaultSide = 224
-	// maxImageFile and maxImagePixels bound one picture before it is decoded: 64 MiB, and 100 million pixels.
-	maxImageFile   = 64 << 20
-	maxImagePixels = 100e6
 	// resizeShare is how much larger than the final crop the shorter side is made, ImageNet's 256 to 224.
 	resizeShare = 256.0 / 224.0
 )
@@ -154,11 +151,6 @@ func openFolder(path string, o Options) (*Source, error) {
 	}
 	s.Train, s.Test = &a, &b
 	return s, nil
-}
-
-func isDir(path string) bool {
-	st, err := os.Stat(path)
-	return err == nil && st.IsDir()
 }
 
 func readSplit(s *Source, train, test string, side int) error {
