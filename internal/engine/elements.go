@@ -171,10 +171,15 @@ func bindPreluGrad[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 			for i := range inner.n {
 				k := r*inner.n + i
 				d, v := dy[k], x[k]
-				if v > 0 {
-					dx[k], ds[k] = d, 0
-				} else {
-					dx[k], ds[k] = d*slope[ps+i*inner.b], d*v
+				gx, gs := d, T(0)
+				if !(v > 0) {
+					gx, gs = d*slope[ps+i*inner.b], d*v
+				}
+				if dx != nil {
+					dx[k] = gx
+				}
+				if ds != nil {
+					ds[k] = gs
 				}
 			}
 		}

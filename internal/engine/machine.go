@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -23,6 +22,7 @@ type Machine[T kernel.Float] struct {
 	consts  map[program.ID][]T
 	steps   []func()
 	outputs map[string][]T // results in the graph's order, where that is not how they are stored
+	inputs  map[string][]T // gradients of inputs, likewise
 
 	seed     uint64
 	momentum float64 // weight of the old running statistics; negative: each batch norm's own
@@ -33,7 +33,8 @@ type Machine[T kernel.Float] struct {
 // New binds a program to its parameters and cores. The parameters must be those of the program's graph.
 func New[T kernel.Float](p *program.Program, params *Params[T], pool *parallel.Pool) (*Machine[T], error) {
 	m := &Machine[T]{
-		p: p, params: params, pool: pool, arena: buffer[T](p.Arena), consts: map[program.ID][]T{}, outputs: map[string][]T{}, momentum: -1,
+		p: p, params: params, pool: pool, arena: buffer[T](p.Arena), consts: map[program.ID][]T{}, outputs: map[string][]T{}, inputs: map[string][]T{},
+		momentum: -1,
 	}
 	for name, id := range p.Params {
 		if got, want := len(params.Get(name)), p.Values[id].Len(); got != want {
@@ -49,11 +50,14 @@ func New[T kernel.Float](p *program.Program, params *Params[T], pool *parallel.P
 			m.consts[program.ID(i)] = c
 		}
 	}
-	for _, ids := range []map[string]program.ID{p.Outputs, p.Inputs} {
-		for name, id := range ids {
-			if v := p.Values[id]; v.Layout != nil {
-				m.outputs[name] = make([]T, v.Len())
-			}
+	for name, id := range p.Outputs {
+		if v := &p.Values[id]; v.Layout != nil {
+			m.outputs[name] = make([]T, v.Len())
+		}
+	}
+	for name, id := range p.Inputs {
+		if _, wanted := p.Grads[name]; wanted && p.Values[id].Layout != nil {
+			m.inputs[name] = make([]T, p.Values[id].Len())
 		}
 	}
 	bind := binders[T]()
@@ -112,23 +116,12 @@ func (m *Machine[T]) SetInputNHWC(name string, v []T) error {
 	if err != nil {
 		return err
 	}
-	value := &m.p.Values[id]
-	shape := logicalShape(value)
-	switch {
-	case len(shape) != 4 || !channelsFirst(shape):
-		return m.SetInput(name, v)
-	case slices.Equal(value.Layout, nhwc):
-		copy(m.slice(id), v)
-	default: // stored as the graph has it, (N, C, H, W)
-		toLogical(m.slice(id), v, shape, nhwc)
+	if shape := m.p.Values[id].Shape; len(shape) != 4 {
+		return fmt.Errorf("engine: input %q of shape %v is no batch of images", name, shape)
 	}
+	copy(m.slice(id), v) // programs store images like this, whatever the graph says
 	return nil
 }
-
-var nhwc = []int{0, 2, 3, 1}
-
-// channelsFirst guesses the order of an image's axes: channels are fewer than columns.
-func channelsFirst(shape []int) bool { return shape[1] <= shape[3] }
 
 func (m *Machine[T]) input(name string, n int) (program.ID, error) {
 	id, ok := m.p.Inputs[name]
@@ -185,13 +178,21 @@ func (m *Machine[T]) Output(name string) []T {
 	return out
 }
 
-// Grad is the gradient of an input or weight of Config.Wrt, in storage order like Params.Get. It is the same memory in every step.
+// Grad is the gradient of a weight of Config.Wrt in storage order, like Params.Get, or of an input in the graph's order; nil for
+// anything else. That of a weight is the same memory in every step; that of an image input is good until the next Run or Grad.
 func (m *Machine[T]) Grad(name string) []T {
 	id, ok := m.p.Grads[name]
 	if !ok {
 		return nil
 	}
-	return m.slice(id)[:m.p.Values[id].Len()]
+	g := m.slice(id)[:m.p.Values[id].Len()]
+	if in, ok := m.p.Inputs[name]; ok {
+		if v := &m.p.Values[in]; v.Layout != nil {
+			toLogical(m.inputs[name], g, logicalShape(v), v.Layout)
+			return m.inputs[name]
+		}
+	}
+	return g
 }
 
 // Memory is the bytes of activations, gradients and scratch; parameters are not counted.

@@ -10,7 +10,7 @@ type Function struct {
 	FromY bool
 }
 
-// Functions are the elementwise functions of one operand. At a kink the derivative is the one from the left, as in PyTorch.
+// Functions are the elementwise functions of one operand. At a kink the derivative is that of the flat side, as in PyTorch.
 var Functions = map[string]Function{
 	"relu": {
 		F:     func(x, _, _ float64) float64 { return math.Max(x, 0) },

@@ -3,6 +3,7 @@ package program
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/dms-go/dms/internal/conv"
@@ -81,6 +82,16 @@ var trainingLowerings = map[string]lowering{
 // Lowers tells whether the engine can run an operator.
 func Lowers(op, domain string) bool { return rowOf(op, domain) != nil }
 
+// Operators lists the graph's operators that the engine can run, sorted; those of ir.DomainDMS are written "dms.Name".
+func Operators() []string {
+	names := slices.Collect(maps.Keys(lowerings))
+	for op := range trainingLowerings {
+		names = append(names, ir.DomainDMS+"."+op)
+	}
+	slices.Sort(names)
+	return names
+}
+
 func rowOf(op, domain string) lowering {
 	switch domain {
 	case "", "ai.onnx":
@@ -101,13 +112,27 @@ func (b *builder) lowerAll() error {
 	if unsupported != nil {
 		return &UnsupportedError{Nodes: unsupported}
 	}
+	var faults []error
+	lost := map[string]bool{} // values that a fault leaves undefined: one fault is reported once
 	for _, n := range b.g.Nodes {
-		b.node = n
+		b.node = n.ID()
+		if slices.ContainsFunc(n.Inputs, func(v string) bool { return lost[v] }) {
+			for _, v := range n.Outputs {
+				lost[v] = v != ""
+			}
+			continue
+		}
 		if err := rowOf(n.Op, n.Domain)(b, n); err != nil {
-			return fmt.Errorf("program: %s: %w", n.Label(), err)
+			faults = append(faults, fmt.Errorf("program: %s: %w", n.Label(), err))
+			for _, v := range n.Outputs {
+				lost[v] = v != ""
+			}
 		}
 	}
-	b.node = nil
+	if faults != nil {
+		return errors.Join(faults...)
+	}
+	b.node = ""
 	b.p.Forward = len(b.p.Instrs)
 	return b.outputs()
 }
@@ -115,7 +140,7 @@ func (b *builder) lowerAll() error {
 // outputs collects what the caller wants to read.
 func (b *builder) outputs() error {
 	var faults []error
-	for name := range b.keep {
+	for _, name := range slices.Sorted(maps.Keys(b.keep)) {
 		id, err := b.get(name)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("program: output %q: %w", name, err))

@@ -1,5 +1,7 @@
 package program
 
+import "fmt"
+
 // Memory: every Temp gets a place in one arena for the instructions between the one that writes it and the last that reads it.
 
 // slot sizes are rounded up so that values start on cache lines and kernels may read a little past an end.
@@ -8,11 +10,14 @@ const (
 	slotSlack = 32
 )
 
-// inPlace lists operations that may write over an operand of the same size: each element depends on the same element only.
-var inPlace = map[Op]bool{Unary: true, UnaryGrad: true, Binary: true, Dropout: true}
+// inPlace lists operations whose first output may lie over an operand of the same size: each of its elements depends on that element,
+// and on sums over the operand that are complete before the first is written.
+var inPlace = map[Op]bool{
+	Unary: true, UnaryGrad: true, Binary: true, Dropout: true, Prelu: true, PreluGrad: true, BatchNorm: true, BatchNormGrad: true,
+}
 
 // plan gives every value in the arena its offset.
-func (b *builder) plan() {
+func (b *builder) plan() error {
 	p := b.p
 	last := make([]int, len(p.Values)) // by root: index of the last instruction that touches it
 	for i, in := range p.Instrs {
@@ -67,7 +72,11 @@ func (b *builder) plan() {
 			}
 		}
 	}
+	if a.size > maxElements {
+		return fmt.Errorf("program: a step needs memory for %d numbers, the limit is %d; a smaller batch needs less", a.size, maxElements)
+	}
 	p.Arena = a.size + slotSlack
+	return nil
 }
 
 // overwritable is the operand of instruction i whose memory output o may take, or None.

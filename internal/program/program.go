@@ -11,6 +11,7 @@ package program
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dms-go/dms/ir"
@@ -96,7 +97,10 @@ func Build(g *ir.Graph, cfg Config) (*Program, error) {
 		return nil, err
 	}
 	b.sweep()
-	b.plan()
+	b.fuse()
+	if err := b.plan(); err != nil {
+		return nil, err
+	}
 	return b.p, nil
 }
 
@@ -147,7 +151,7 @@ type builder struct {
 	keep    map[string]bool
 	grad    map[ID]ID
 	live    map[ID]bool // values that the loss is differentiated through
-	node    *ir.Node
+	node    string      // of the graph, that instructions come from
 	dropout int
 }
 
@@ -209,16 +213,38 @@ func (b *builder) sizes(name string) ([]int, error) {
 	return sizes, nil
 }
 
-// inputLayout stores images channels-last, unless the graph turns them first: then they are already.
+// inputLayout stores images channels-last. A graph whose own images are (N, H, W, C) turns them before the first operator that knows
+// channels, behind elementwise ones perhaps; then they lie right already.
 func (b *builder) inputLayout(name string, rank int) []int {
-	turned := len(b.uses[name]) > 0
-	for _, u := range b.uses[name] {
-		turned = turned && u.Node.Op == "Transpose"
-	}
-	if rank != 4 || turned {
+	if rank != 4 {
 		return nil
 	}
+	seen := map[string]bool{}
+	for next := []string{name}; len(next) > 0; {
+		v := next[0]
+		next = next[1:]
+		if seen[v] {
+			continue
+		}
+		seen[v] = true
+		for _, u := range b.uses[v] {
+			if u.Node.Op == "Transpose" {
+				if perm, err := ir.PermOf(u.Node, rank); err == nil && slices.Equal(perm, []int{0, 3, 1, 2}) {
+					return nil
+				}
+				continue
+			}
+			if followsOperands[u.Node.Op] {
+				next = append(next, u.Node.Outputs...)
+			}
+		}
+	}
 	return channelsLast(rank)
+}
+
+// followsOperands lists operators of the graph after which an image has its axes in the order it had before.
+var followsOperands = map[string]bool{
+	"Add": true, "Sub": true, "Mul": true, "Div": true, "Cast": true, "Identity": true, "Neg": true, "Clip": true, "Pad": true, "Slice": true,
 }
 
 func (b *builder) add(v Value) ID {
@@ -241,14 +267,7 @@ func (b *builder) view(v ID, shape, layout []int) ID {
 }
 
 func (b *builder) emit(op Op, attr any, out, in []ID) {
-	b.p.Instrs = append(b.p.Instrs, Instr{Op: op, In: in, Out: out, Attr: attr, Node: b.nodeName()})
-}
-
-func (b *builder) nodeName() string {
-	if b.node == nil {
-		return ""
-	}
-	return b.node.ID()
+	b.p.Instrs = append(b.p.Instrs, Instr{Op: op, In: in, Out: out, Attr: attr, Node: b.node})
 }
 
 // val is a value by id. The pointer is good until the next value is added.
@@ -273,7 +292,7 @@ func (b *builder) sweep() {
 			}
 			if needed[b.p.Root(id)] {
 				wanted = true
-			} else if in.Op == BatchNormGrad || in.Op == BatchedGemm {
+			} else if in.Op == BatchNormGrad || in.Op == PreluGrad {
 				in.Out[o] = None
 			}
 		}

@@ -2,6 +2,7 @@ package program
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -32,6 +33,9 @@ var vjps = map[Op]vjp{
 	CrossEntropy: lossVJP(CrossEntropyGrad),
 	Dist:         lossVJP(DistGrad),
 }
+
+// Differentiable lists the operations with a gradient, sorted.
+func Differentiable() []Op { return slices.Sorted(maps.Keys(vjps)) }
 
 // differentiate appends the backward pass from the loss to what Config.Wrt names.
 func (b *builder) differentiate() error {
@@ -71,6 +75,7 @@ func (b *builder) differentiate() error {
 		if dy == None {
 			continue
 		}
+		b.node = in.Node
 		row := vjps[in.Op]
 		if row == nil {
 			return fmt.Errorf("program: node %q: the gradient of %s is not supported", in.Node, in.Op)
@@ -79,13 +84,25 @@ func (b *builder) differentiate() error {
 			return fmt.Errorf("program: node %q: %w", in.Node, err)
 		}
 	}
+	b.node = ""
+	taken := map[ID]bool{} // callers may change a gradient, so that each has memory of its own
+	for _, id := range b.p.Outputs {
+		taken[b.p.Root(id)] = true
+	}
 	for _, name := range b.cfg.Wrt {
+		if _, twice := b.p.Grads[name]; twice {
+			continue
+		}
 		id := b.value[name]
 		g := b.gradOf(id)
 		if g == None {
 			v := b.val(id)
 			g = b.constant(make([]float32, v.Len()), v.Shape...)
 		}
+		if root := b.p.Root(g); taken[root] || b.val(root).Class != Temp {
+			g = b.scaled(g, 1)
+		}
+		taken[b.p.Root(g)] = true
 		b.p.Grads[name] = g
 	}
 	return nil
@@ -298,7 +315,9 @@ func preluVJP(b *builder, in Instr, dy ID) error {
 	x, slope := in.In[0], in.In[1]
 	dx, ds := b.like(x), b.like(x)
 	b.emit(PreluGrad, nil, []ID{dx, ds}, []ID{dy, x, slope})
-	b.addGrad(x, dx)
+	if b.wants(x) {
+		b.addGrad(x, dx)
+	}
 	if b.wants(slope) {
 		b.addGrad(slope, b.reduced(ds, slope))
 	}
