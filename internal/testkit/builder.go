@@ -306,17 +306,29 @@ func (b *builder) concat(parts ...feature) feature {
 		names = append(names, p.name)
 		out.c += p.c
 	}
-	out.name = b.op("Concat", ir.Attrs{"axis": ir.IntAttr([]int64{1, -3}[b.IntN(2)])}, names...)
+	axis := int64(1)
+	if b.opset >= 11 && b.flip() { // older opsets know no negative axes
+		axis = -3
+	}
+	out.name = b.op("Concat", ir.Attrs{"axis": ir.IntAttr(axis)}, names...)
 	return out
 }
 
+// split halves the channels, by one Split or two Slices.
 func (b *builder) split(x feature) (feature, feature) {
+	half := x.c / 2
+	if b.opset >= 10 && b.chance(3) {
+		left := b.slice(x, []int{1}, []int64{0}, []int64{int64(half)}, []int64{1})
+		right := b.slice(x, []int{1}, []int64{int64(half)}, []int64{math.MaxInt64}, []int64{1})
+		left.c, right.c = half, half
+		return left, right
+	}
 	attrs := ir.Attrs{"axis": ir.IntAttr(1)}
 	if b.opset >= 18 {
 		attrs["num_outputs"] = ir.IntAttr(2)
 	}
 	names := b.ops("Split", 2, attrs, x.name)
-	return feature{names[0], x.c / 2, x.h, x.w}, feature{names[1], x.c / 2, x.h, x.w}
+	return feature{names[0], half, x.h, x.w}, feature{names[1], half, x.h, x.w}
 }
 
 func (b *builder) pool(x feature) feature {
@@ -367,7 +379,7 @@ func (b *builder) reduceMean(x feature) string {
 	if b.opset >= 18 {
 		return b.op("ReduceMean", attrs, x.name, b.list("axes", 2, -1))
 	}
-	attrs["axes"] = ir.IntsAttr(2, -1)
+	attrs["axes"] = ir.IntsAttr(2, 3)
 	return b.op("ReduceMean", attrs, x.name)
 }
 

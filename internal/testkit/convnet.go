@@ -52,6 +52,8 @@ var blocks = []func(*builder, feature) feature{
 	(*builder).poolBlock,
 	(*builder).scaleBlock,
 	(*builder).channelsLastBlock,
+	(*builder).gateBlock,
+	(*builder).attentionBlock,
 }
 
 // plainBlock is one or two convolutions with activations.
@@ -202,7 +204,14 @@ func (b *builder) shuffleBlock(x feature) feature {
 	right = b.norm(b.conv(b.convUnit(right, half, b.same(1)), half, c))
 	right = b.convUnit(right, half, b.same(1))
 	x = b.concat(left, right)
-	if b.flip() {
+	switch b.IntN(3) {
+	case 0: // one half after the other, interleaved
+		var order []int64
+		for i := range half {
+			order = append(order, int64(i), int64(half+i))
+		}
+		x.name = b.op("Gather", ir.Attrs{"axis": ir.IntAttr(1)}, x.name, b.list("order", order...))
+	case 1:
 		h, w := int64(x.h), int64(x.w)
 		v := b.reshape(x.name, []int64{0, 2, int64(half), h, w})
 		v = b.op("Transpose", ir.Attrs{"perm": ir.IntsAttr(0, 2, 1, 3, 4)}, v)
@@ -221,7 +230,7 @@ func (b *builder) poolBlock(x feature) feature {
 
 // scaleBlock multiplies and shifts channels by parameters or by one number.
 func (b *builder) scaleBlock(x feature) feature {
-	switch b.IntN(4) {
+	switch b.IntN(5) {
 	case 0:
 		x.name = b.op("Mul", nil, x.name, b.weight("scale", b.around(1, 0.3, x.c), 1, x.c, 1, 1))
 		x.name = b.op("Add", nil, x.name, b.weight("shift", b.around(0, 0.3, x.c), x.c, 1, 1))
@@ -230,12 +239,37 @@ func (b *builder) scaleBlock(x feature) feature {
 		x.name = b.op("Div", nil, x.name, b.weight("std", b.around(1.5, 0.2, 1)))
 	case 2:
 		x.name = b.op("Neg", nil, x.name)
+	case 3:
+		x.name = b.op([]string{"Max", "Min"}[b.IntN(2)], nil, b.norm(x).name, b.conv(x, x.c, b.same(3)).name)
 	default:
 		f := b.convUnit(x, x.c, b.same(1))
 		g := b.convUnit(x, x.c, b.same(3))
 		x.name = b.op("Sum", nil, x.name, f.name, g.name)
 	}
 	return x
+}
+
+// gateBlock multiplies every pixel by one number, computed from its surroundings: one channel broadcasts to all.
+func (b *builder) gateBlock(x feature) feature {
+	return b.mul(x, b.gate(b.conv(b.convUnit(x, b.width(), b.same(1)), 1, b.same(3))))
+}
+
+// attentionBlock is dot-product attention among the pixels, with one head, added to its input.
+func (b *builder) attentionBlock(x feature) feature {
+	d, pixels := b.width(), int64(x.h*x.w)
+	tokens := func(width int, perm ...int64) string {
+		f := b.conv(x, width, b.same(1))
+		v := b.reshape(f.name, []int64{0, int64(width), pixels})
+		return b.op("Transpose", ir.Attrs{"perm": ir.IntsAttr(perm...)}, v)
+	}
+	queries, keys := tokens(d, 0, 2, 1), tokens(d, 0, 1, 2)
+	out := b.width()
+	values := tokens(out, 0, 2, 1)
+	scores := b.op("Mul", nil, b.op("MatMul", nil, queries, keys), b.weight("c", []float32{0.5}))
+	mixed := b.op("MatMul", nil, b.op("Softmax", ir.Attrs{"axis": ir.IntAttr(2)}, scores), values)
+	v := b.op("Transpose", ir.Attrs{"perm": ir.IntsAttr(0, 2, 1)}, mixed)
+	f := feature{b.reshape(v, []int64{0, int64(out), int64(x.h), int64(x.w)}), out, x.h, x.w}
+	return b.add(x, b.conv(f, x.c, b.same(1)))
 }
 
 // channelsLastBlock goes through (N, H, W, C) and multiplies by a matrix there, as files exported from TensorFlow do.

@@ -25,7 +25,8 @@ func TestRandomConvNetHasTheShapesItStates(t *testing.T) {
 			ops[n.Op]++
 		}
 	}
-	for _, op := range []string{"Conv", "BatchNormalization", "Add", "Concat", "Mul", "Slice", "Pad", "Split", "PRelu", "Gemm", "MatMul", "Transpose"} {
+	for _, op := range []string{"Conv", "BatchNormalization", "Add", "Concat", "Mul", "Slice", "Pad", "Split", "PRelu", "Gemm", "MatMul", "Transpose", "Gather",
+		"Softmax", "Max", "Erf", "Dropout"} {
 		if ops[op] == 0 {
 			t.Errorf("no %s in 400 networks", op)
 		}
