@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/space"
@@ -109,7 +110,7 @@ func account(g *ir.Graph, s *space.Space) ([]entry, error) {
 		}
 		a.bytes(n, consumers)
 		for i, v := range n.Inputs {
-			if w := g.Weights[v]; w != nil && isFloat(w.DType) && len(w.Shape) > 0 && !holds(settings[n.Op], i) {
+			if w := g.Weights[v]; w != nil && isFloat(w.DType) && len(w.Shape) > 0 && !slices.Contains(settings[n.Op], i) {
 				readers[v] = append(readers[v], ir.Use{Node: n, Input: i})
 			}
 		}
@@ -142,15 +143,6 @@ func reached(g *ir.Graph) map[*ir.Node]bool {
 		}
 	}
 	return live
-}
-
-func holds(list []int, i int) bool {
-	for _, v := range list {
-		if v == i {
-			return true
-		}
-	}
-	return false
 }
 
 func isFloat(d ir.DType) bool {
@@ -310,22 +302,9 @@ func (a *accountant) blocks(uses []ir.Use) [][]space.BlockRef {
 		if len(b) == 0 {
 			return nil
 		}
-		if !contains(alive, b) {
+		if !slices.ContainsFunc(alive, func(c []space.BlockRef) bool { return slices.Equal(c, b) }) {
 			alive = append(alive, b)
 		}
 	}
 	return alive
-}
-
-func contains(list [][]space.BlockRef, b []space.BlockRef) bool {
-	for _, c := range list {
-		same := len(b) == len(c)
-		for i := 0; same && i < len(b); i++ {
-			same = b[i] == c[i]
-		}
-		if same {
-			return true
-		}
-	}
-	return false
 }

@@ -20,12 +20,12 @@ type branch struct {
 	in    []int // other branches around this one, ascending
 }
 
-// branches finds every Add(x, f(x)) whose f may be left out: f reads no computed value but x, nobody outside reads what is inside, x has the sum's
+// branches finds every Add(x, f(x)), or Sum of two, whose f may be left out: f reads no computed value but x, nobody outside reads what is inside, x has the sum's
 // own shape, and f holds a layer.
 func (f *finder) branches() []branch {
 	var list []branch
 	for _, n := range f.g.Nodes {
-		if n.Op != "Add" || n.Domain != "" || len(n.Inputs) != 2 || f.isWeight(n.Inputs[0]) || f.isWeight(n.Inputs[1]) {
+		if n.Op != "Add" && n.Op != "Sum" || n.Domain != "" || len(n.Inputs) != 2 || f.isWeight(n.Inputs[0]) || f.isWeight(n.Inputs[1]) {
 			continue
 		}
 		for side := range 2 {
@@ -184,7 +184,7 @@ func (f *finder) depths(s *Space) {
 		}
 		if reason := f.o.excludes(names); reason != "" {
 			for _, b := range g.Blocks {
-				s.Frozen = append(s.Frozen, Frozen{Value: b.Add, Size: 1, Node: f.producers[b.Add].Label(), Op: "Add", Reason: reason})
+				s.Frozen = append(s.Frozen, Frozen{Value: b.Add, Size: 1, Node: f.producers[b.Add].Label(), Op: f.producers[b.Add].Op, Reason: reason})
 			}
 			continue
 		}

@@ -97,7 +97,11 @@ func (f *finder) visit(n *ir.Node) {
 	}
 	for _, v := range n.Inputs {
 		if v != "" && f.shape(v) == nil {
-			f.hold(n, "the shape of its input is not known")
+			reason := fmt.Sprintf("the shape of its input %q is not known", v)
+			if p := f.producers[v]; p != nil {
+				reason += ", which " + p.Label() + " makes"
+			}
+			f.hold(n, reason)
 			return
 		}
 	}

@@ -154,6 +154,17 @@ func TestFindTiesWhatHangsTogether(t *testing.T) {
 			frozen: []string{"output", "output"},
 		},
 		{
+			name:   "second outputs nobody reads",
+			widths: []string{"c1 8"},
+			frozen: []string{"output"},
+		},
+		{
+			name:   "residual blocks by Sum",
+			widths: []string{"stem+2 8"},
+			depths: []string{"depth.l 2"},
+			frozen: []string{"output"},
+		},
+		{
 			name:   "sum over channels",
 			widths: []string{"c1 8", "c2 5"},
 			frozen: []string{"output"},

@@ -46,7 +46,14 @@ func Known(op string) bool { _, ok := rules[op]; return ok }
 // Operators lists the operators with a rule, sorted.
 func Operators() []string { return slices.Sorted(maps.Keys(rules)) }
 
-func follow(f *finder, n *ir.Node) { f.out(n, f.in(n, 0)) }
+func follow(f *finder, n *ir.Node) {
+	in := f.in(n, 0)
+	for _, v := range n.Outputs { // Dropout also writes which elements it left
+		if v != "" {
+			f.axes[v] = in
+		}
+	}
+}
 
 func constant(f *finder, n *ir.Node) {}
 
@@ -116,6 +123,17 @@ func pool(f *finder, n *ir.Node) {
 	f.freezeFrom(in, 2, n, "pools over neighbouring positions")
 	axes := make([]label, len(in))
 	copy(axes, in[:min(2, len(in))])
+	for _, v := range n.Outputs[1:] {
+		if v == "" {
+			continue
+		}
+		// MaxPool's second output counts elements through all channels.
+		if len(f.consumers[v]) > 0 || f.outputs[v] {
+			f.hold(n, "tells where it found its maxima")
+			return
+		}
+		f.axes[v] = axes
+	}
 	f.out(n, axes)
 }
 

@@ -97,7 +97,7 @@ type Use struct {
 // Block is a residual branch y = x + f(x) that can be left out: y becomes x.
 type Block struct {
 	Name   string
-	Add    string   // ID of the Add
+	Add    string   // ID of the Add (or Sum of two)
 	Branch int      // which input of the Add is f(x)
 	Nodes  []string // IDs of the nodes of f, in graph order
 }

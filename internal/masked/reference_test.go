@@ -80,6 +80,9 @@ func evaluate(g *ir.Graph, inputs map[string]array) (map[string]array, error) {
 	}
 	for _, n := range g.Nodes {
 		for i, out := range n.Outputs {
+			if i > 0 && n.Op != "Split" {
+				continue // nobody reads it
+			}
 			shape, ok := shapes[out].Shape.Sizes()
 			if !ok {
 				return nil, fmt.Errorf("%s: shape %v", n.Label(), shapes[out].Shape)
@@ -113,13 +116,13 @@ func element(g *ir.Graph, n *ir.Node, output int, values map[string]array) (func
 		return x.data[x.index(p)]
 	}
 	switch n.Op {
-	case "Reshape", "Flatten", "Identity":
+	case "Reshape", "Flatten", "Identity", "Dropout":
 		return nil, nil
 	case "Relu":
 		return func(at []int) float64 { return max(0, x.data[x.index(at)]) }, nil
 	case "Sigmoid":
 		return func(at []int) float64 { return 1 / (1 + math.Exp(-x.data[x.index(at)])) }, nil
-	case "Add":
+	case "Add", "Sum": // two inputs, as the nets write it
 		y := in(1)
 		return func(at []int) float64 { return x.data[x.index(at)] + y.data[y.index(at)] }, nil
 	case "Mul":
@@ -138,6 +141,16 @@ func element(g *ir.Graph, n *ir.Node, output int, values map[string]array) (func
 				sum += x.data[(at[0]*x.shape[1]+at[1])*area+k]
 			}
 			return sum / float64(area)
+		}, nil
+	case "MaxPool": // windows of 2×2, one apart, as the nets write it
+		return func(at []int) float64 {
+			p := append([]int(nil), at...)
+			best := math.Inf(-1)
+			for k := range 4 {
+				p[2], p[3] = at[2]+k/2, at[3]+k%2
+				best = max(best, x.data[x.index(p)])
+			}
+			return best
 		}, nil
 	case "ReduceSum":
 		axes, _, err := ir.AxesOf(g, n, len(x.shape))

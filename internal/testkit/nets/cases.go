@@ -156,6 +156,20 @@ var cases = []Case{
 		y := b.gemm("fc1", f, 8, 10)
 		b.output(b.add("sum", y, b.gemm("fc3", b.relu("r", b.gemm("fc2", y, 10, 12)), 12, 10)))
 	}},
+	{Name: "second outputs nobody reads", build: func(b *builder) {
+		x := b.conv("c1", "x", 3, 8, 1, 1)
+		b.g.Nodes = append(b.g.Nodes,
+			&ir.Node{Name: "max", Op: "MaxPool", Inputs: []string{x}, Outputs: []string{"max:0", "max:1"}, Attrs: ir.Attrs{"kernel_shape": ir.IntsAttr(2, 2)}},
+			&ir.Node{Name: "drop", Op: "Dropout", Inputs: []string{"max:0"}, Outputs: []string{"drop:0", "drop:1"}})
+		b.head("drop:0", 8)
+	}},
+	{Name: "residual blocks by Sum", build: func(b *builder) {
+		x := b.conv("stem", "x", 3, 8, 1, 1)
+		for _, k := range []string{"l.0", "l.1"} {
+			x = b.op("Sum", k+".sum", nil, b.conv(k+".conv", x, 8, 8, 1, 1), x)
+		}
+		b.head(x, 8)
+	}},
 	{Name: "sum over channels", build: func(b *builder) {
 		x := b.op("ReduceSum", "total", ir.Attrs{"keepdims": ir.IntAttr(1)}, b.conv("c1", "x", 3, 8, 1, 1), b.ints("axes", 1))
 		b.head(b.concat("cat", x, b.conv("c2", "x", 3, 5, 1, 1)), 6)
