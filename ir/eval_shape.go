@@ -11,7 +11,7 @@ func (c *call) result(i int) (shape []int, ok bool) {
 		return nil, false
 	}
 	n, ok := product(shape)
-	return shape, ok && c.room(n)
+	return shape, ok && c.room(n) && (n <= maxIntegers || c.outs[i].DType.IsFloat())
 }
 
 func (c *call) operand(i int) *val { return c.value(c.Input(i)) }
@@ -185,7 +185,10 @@ func evalConstantOfShape(c *call) []*val {
 		return nil
 	}
 	n, _ := product(shape)
-	return []*val{ofTensor(fill).pick(shape, make([]int, n))}
+	return []*val{ofTensor(&Tensor{
+		DType: fill.DType, Shape: shape,
+		F32: slices.Repeat(fill.F32, n), I64: slices.Repeat(fill.I64, n), Raw: slices.Repeat(fill.Raw, n), Strs: slices.Repeat(fill.Strs, n),
+	})}
 }
 
 func evalRange(c *call) []*val {

@@ -33,6 +33,10 @@ func InferShapes(g *Graph, bind map[string]int) (map[string]ValueInfo, error) {
 // maxFollowed is the size of the largest tensor whose elements inference computes; shapes and indices are far below it.
 const maxFollowed = 1 << 12
 
+// maxIntegers is the size of the largest tensor of integers that is computed with, be the limit on floats higher: integers may be
+// symbolic and take more room meanwhile.
+const maxIntegers = 1 << 20
+
 // analysis walks a graph once, in order. Every size that nobody knows gets a symbol of its own, "?1", "?2" and so on, so that what
 // is computed from it (the target of a later Reshape) still matches it.
 type analysis struct {
@@ -200,7 +204,11 @@ func (a *analysis) node(n *Node) error {
 
 func (c *call) allFollowed() bool {
 	for _, name := range c.Inputs {
-		if name != "" && (c.frozen[name] && c.Op != "Identity" || c.value(name) == nil) {
+		if name == "" {
+			continue
+		}
+		v := c.value(name)
+		if v == nil || c.frozen[name] && c.Op != "Identity" || !v.dtype.IsFloat() && v.len() > maxIntegers {
 			return false
 		}
 	}
