@@ -1,7 +1,6 @@
 package topk_test
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -10,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/dms-go/dms/internal/safetensors"
 	"github.com/dms-go/dms/internal/testkit"
 	"github.com/dms-go/dms/topk"
 )
@@ -189,29 +189,22 @@ func near(t *testing.T, what string, got, want []float64, tol float64) {
 	}
 }
 
-// readGolden reads operator.safetensors, a header of JSON and float32 values, without the packages above this one, and each case's
-// sharpness from golden.json.
+// readGolden reads the tensors of operator.safetensors, and each case's sharpness from golden.json.
 func readGolden(t *testing.T) (values map[string][]float64, cases []struct{ L float64 }) {
 	t.Helper()
 	raw, err := os.ReadFile(testkit.Shared(t, "golden/operator.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := binary.LittleEndian.Uint64(raw)
-	var header map[string]struct {
-		Offsets [2]int `json:"data_offsets"`
-	}
-	if err := json.Unmarshal(raw[8:8+size], &header); err != nil {
+	tensors, _, err := safetensors.Read(raw)
+	if err != nil {
 		t.Fatal(err)
 	}
 	values = map[string][]float64{}
-	for name, h := range header {
-		data := raw[8+size:][h.Offsets[0]:h.Offsets[1]]
-		v := make([]float64, len(data)/4)
-		for i := range v {
-			v[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:])))
+	for name, tensor := range tensors {
+		for _, v := range tensor.F32 {
+			values[name] = append(values[name], float64(v))
 		}
-		values[name] = v
 	}
 	if raw, err = os.ReadFile(testkit.Shared(t, "golden/golden.json")); err != nil {
 		t.Fatal(err)
