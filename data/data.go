@@ -50,9 +50,9 @@ type Options struct {
 // format is one kind of data set on disk.
 type format struct {
 	name   string
-	about  string                                         // what the path holds, for error messages
-	detect func(path string) bool                         // whether the path looks like one, for a path without a name
-	open   func(path string, o Options) (*Source, error) // nil path for a set that needs none
+	about  string                 // what the path holds, for error messages
+	detect func(path string) bool // whether the path looks like one, for a path without a name
+	open   func(path string, o Options) (*Source, error)
 }
 
 // formats are tried in this order where the name is left out; imagefolder takes every folder and so comes last.

@@ -74,7 +74,7 @@ func decodeImage(raw []byte) (image.Image, error) {
 		return nil, fmt.Errorf("not a JPEG, PNG or GIF picture, or damaged at its head: %w", err)
 	}
 	if c.Width < 1 || c.Height < 1 || float64(c.Width)*float64(c.Height) > maxImagePixels {
-		return nil, fmt.Errorf("a picture of %d by %d; at most %.0f pixels are read", c.Width, c.Height, maxImagePixels)
+		return nil, fmt.Errorf("a picture of %d by %d; at most %d pixels are read", c.Width, c.Height, maxImagePixels)
 	}
 	img, _, err := image.Decode(bytes.NewReader(raw))
 	if err != nil {

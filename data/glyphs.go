@@ -25,9 +25,10 @@ const (
 	glyphLetters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	glyphTrain   = 20000
 	glyphTest    = 4000
-	maxGlyphs    = 1 << 30
 	stencilSide  = 64 // of the drawn masters
 )
+
+var glyphMean, glyphStd = []float32{.5, .5, .5}, []float32{.25, .25, .25}
 
 // stencil is the coverage of one character of one font, 0 to 255.
 type stencil [stencilSide * stencilSide]uint8
@@ -86,12 +87,9 @@ func openGlyphs(_ string, o Options) (*Source, error) {
 	for _, l := range glyphLetters {
 		classes = append(classes, string(l))
 	}
-	n := o.Samples
+	n := o.TrainLen
 	if n == 0 {
 		n = glyphTrain
-	}
-	if n < 1 || n > maxGlyphs {
-		return nil, fmt.Errorf("%d training images; want 1 to %d", n, maxGlyphs)
 	}
 	g := glyphs{n: n, seed: o.Seed<<1 | 1, stencils: all, classes: classes}
 	test := g
