@@ -26,6 +26,7 @@ const (
 // Pool is a fixed set of workers, one of which is the goroutine that calls For. A nil *Pool is a pool of one worker.
 type Pool struct {
 	workers int
+	spin    time.Duration
 	busy    atomic.Bool // a loop is running
 
 	// The loop being run: written before epoch moves, read by the workers after.
@@ -56,11 +57,13 @@ type sleeper struct {
 type fault struct{ value any }
 
 // New returns a pool of the given number of workers, or of GOMAXPROCS when workers is below one. Close ends its goroutines.
-func New(workers int) *Pool {
+func New(workers int) *Pool { return newPool(workers, spinFor) }
+
+func newPool(workers int, spin time.Duration) *Pool {
 	if workers < 1 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{workers: workers, done: make(chan struct{}, 1), sleep: make([]sleeper, workers)}
+	p := &Pool{workers: workers, spin: spin, done: make(chan struct{}, 1), sleep: make([]sleeper, workers)}
 	p.exited.Add(workers - 1)
 	for w := 1; w < workers; w++ {
 		p.sleep[w].wake = make(chan struct{}, 1)
@@ -185,16 +188,16 @@ func (p *Pool) do(worker int) {
 	p.fn(worker, lo, hi)
 }
 
-// wait returns when no worker is pending: it spins, then parks on done.
+// wait returns when no worker is pending: it spins, then parks on done. A worker that was slow to leave the loop before may wake it
+// too early, hence the repetition.
 func (p *Pool) wait() {
-	if spin(func() bool { return p.pending.Load() == 0 }) {
-		return
+	for !p.poll(func() bool { return p.pending.Load() == 0 }) {
+		p.waiting.Store(true)
+		if p.pending.Load() == 0 && p.waiting.CompareAndSwap(true, false) {
+			return
+		}
+		<-p.done // whoever clears waiting sends
 	}
-	p.waiting.Store(true)
-	if p.pending.Load() == 0 && p.waiting.CompareAndSwap(true, false) {
-		return
-	}
-	<-p.done // either a worker cleared waiting and sends, or it is about to
 }
 
 // work is the life of one worker.
@@ -203,7 +206,7 @@ func (p *Pool) work(worker int) {
 	s := &p.sleep[worker]
 	for seen := uint32(0); ; seen++ {
 		moved := func() bool { return p.epoch.Load() != seen }
-		if !spin(moved) {
+		for !p.poll(moved) { // a wake-up for a loop this worker has already noticed and done may come late: look again
 			s.parked.Store(true)
 			if !moved() || !s.parked.CompareAndSwap(true, false) {
 				<-s.wake
@@ -219,14 +222,14 @@ func (p *Pool) work(worker int) {
 	}
 }
 
-// spin polls ready for about spinFor, letting other goroutines run now and then, and reports whether it came true.
-func spin(ready func() bool) bool {
+// poll asks ready for about as long as p.spin, letting other goroutines run now and then, and reports whether it came true.
+func (p *Pool) poll(ready func() bool) bool {
 	for range polls {
 		if ready() {
 			return true
 		}
 	}
-	for start := time.Now(); time.Since(start) < spinFor; {
+	for start := time.Now(); time.Since(start) < p.spin; {
 		for range polls {
 			if ready() {
 				return true

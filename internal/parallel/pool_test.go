@@ -110,6 +110,32 @@ func TestForWaitsForASlowWorker(t *testing.T) {
 	}
 }
 
+// Loops of uneven length, one right after the other, on more workers than cores and without spinning, so that callers and workers
+// park and wake in every order.
+func TestForWaitsForAllWorkersUnderStress(t *testing.T) {
+	for _, spin := range []time.Duration{0, time.Microsecond, spinFor} {
+		p := newPool(8, spin)
+		var items [8]int
+		fn := func(worker, lo, hi int) {
+			if worker%3 == 1 {
+				runtime.Gosched()
+			}
+			for i := lo; i < hi; i++ {
+				items[i]++
+			}
+		}
+		for loop := range 1000 {
+			p.ForWorker(len(items), 1, fn)
+			for i, n := range items {
+				if n != loop+1 {
+					t.Fatalf("spin %v: after %d loops item %d ran %d times", spin, loop+1, i, n)
+				}
+			}
+		}
+		p.Close()
+	}
+}
+
 func TestForPassesOnAPanic(t *testing.T) {
 	for _, item := range []int{0, 9} {
 		p := New(2)
