@@ -13,7 +13,6 @@ import (
 	"github.com/dms-go/dms/zoo"
 )
 
-// resnet20 is the network with a cross-entropy loss on its logits.
 func resnet20(tb testing.TB) *ir.Graph {
 	tb.Helper()
 	g, err := zoo.Build("resnet20")
@@ -26,6 +25,7 @@ func resnet20(tb testing.TB) *ir.Graph {
 	return g
 }
 
+// withLoss appends the cross-entropy of the first output as "loss".
 func withLoss(g *ir.Graph) *ir.Graph {
 	g = g.Clone()
 	logits := g.Outputs[0]
@@ -34,8 +34,8 @@ func withLoss(g *ir.Graph) *ir.Graph {
 	return g
 }
 
-// floatWeights lists the weights of rank one and more that a training step moves: all but running statistics.
-func floatWeights(g *ir.Graph) []string {
+// trainable lists the weights that a training step moves: all but scalars and running statistics.
+func trainable(g *ir.Graph) []string {
 	fixed := map[string]bool{}
 	for _, n := range g.Nodes {
 		if n.Op == "BatchNormalization" {
@@ -43,8 +43,8 @@ func floatWeights(g *ir.Graph) []string {
 		}
 	}
 	var names []string
-	for name, w := range g.Weights {
-		if w.DType.IsFloat() && w.Len() > 1 && !fixed[name] {
+	for _, name := range sortedNames(g.Weights) {
+		if w := g.Weights[name]; w.DType.IsFloat() && w.Len() > 1 && !fixed[name] {
 			names = append(names, name)
 		}
 	}
@@ -89,7 +89,7 @@ func BenchmarkResNet20(b *testing.B) {
 		}
 		return withLoss(g)
 	}
-	weights := floatWeights(plain)
+	weights := trainable(plain)
 	bind := map[string]int{"N": 64}
 	for _, c := range []struct {
 		name string

@@ -646,13 +646,16 @@ func checkGradients(t *testing.T, m *engine.Machine[float64], params *engine.Par
 		for _, i := range rng.Perm(n)[:min(n, limit)] {
 			old := value[i]
 			best, fd := math.Inf(1), 0.0
-			for _, h := range []float64{1e-4, 1e-5, 1e-6, 1e-7} {
+			for _, h := range []float64{1e-5, 1e-6, 1e-7, 1e-4} {
 				value[i] = old + h
 				up := loss()
 				value[i] = old - h
 				down := loss()
 				if d := (up - down) / (2 * h); math.Abs(d-grad[i]) < best {
 					best, fd = math.Abs(d-grad[i]), d
+				}
+				if best <= 1e-5*math.Max(1e-1, math.Abs(fd)) {
+					break
 				}
 			}
 			value[i] = old
