@@ -129,7 +129,9 @@ var operatorCases = []operatorCase{
 		y14 = Reciprocal(px)
 		y15 = Identity(y1)
 		y16 = Cast(y2) {to=1}
-		y17 = Dropout(y3)`},
+		y17 = Dropout(y3)
+		y18 = Gelu(x)
+		y19 = Gelu(x) {approximate="tanh"}`},
 	{name: "hard functions far out", graph: `
 		input x float32 (2, 30)
 		weight c float32 () = 5

@@ -156,6 +156,12 @@ var unaryReference = map[string]func(x float64, a ir.Attrs) float64{
 	"Neg":        func(x float64, _ ir.Attrs) float64 { return -x },
 	"Softplus":   func(x float64, _ ir.Attrs) float64 { return math.Log(1 + math.Exp(x)) },
 	"HardSwish":  func(x float64, _ ir.Attrs) float64 { return x * math.Min(math.Max(x/6+0.5, 0), 1) },
+	"Gelu": func(x float64, a ir.Attrs) float64 {
+		if a.Str("approximate", "none") == "tanh" {
+			return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*math.Pow(x, 3))))
+		}
+		return 0.5 * x * (1 + math.Erf(x/math.Sqrt(2)))
+	},
 	"LeakyRelu": func(x float64, a ir.Attrs) float64 {
 		if x < 0 {
 			return x * float64(a.Float("alpha", 0.01))

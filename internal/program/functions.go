@@ -95,6 +95,17 @@ var Functions = map[string]Function{
 		F: func(x, _, _ float64) float64 { return math.Erf(x) },
 		D: func(x, _, _ float64) float64 { return 2 / math.SqrtPi * math.Exp(-x*x) },
 	},
+	"gelu": { // x·Φ(x), Hendrycks and Gimpel 2016, arXiv 1606.08415
+		F: func(x, _, _ float64) float64 { return x * phi(x) },
+		D: func(x, _, _ float64) float64 { return phi(x) + x*math.Exp(-x*x/2)/math.Sqrt(2*math.Pi) },
+	},
+	"gelutanh": { // x·(1 + tanh u)/2 with u = √(2/π)·(x + 0.044715·x³), the approximation of the same paper
+		F: func(x, _, _ float64) float64 { return x / 2 * (1 + math.Tanh(geluArgument*(x+geluCube*x*x*x))) },
+		D: func(x, _, _ float64) float64 {
+			t := math.Tanh(geluArgument * (x + geluCube*x*x*x))
+			return (1+t)/2 + x/2*(1-t*t)*geluArgument*(1+3*geluCube*x*x)
+		},
+	},
 	"abs": {
 		F: func(x, _, _ float64) float64 { return math.Abs(x) },
 		D: func(x, _, _ float64) float64 { return step(x > 0) - step(x < 0) },
@@ -128,6 +139,14 @@ var Functions = map[string]Function{
 		},
 	},
 }
+
+const (
+	geluArgument = 0.7978845608028654 // √(2/π)
+	geluCube     = 0.044715
+)
+
+// phi is the distribution function of the standard normal distribution.
+func phi(x float64) float64 { return (1 + math.Erf(x/math.Sqrt2)) / 2 }
 
 func step(on bool) float64 {
 	if on {

@@ -35,6 +35,7 @@ var lowerings = map[string]lowering{
 	"LeakyRelu":   lowerLeaky,
 	"Elu":         lowerElu,
 	"HardSigmoid": lowerHardSigmoid,
+	"Gelu":        lowerGelu,
 	"Clip":        lowerClip,
 	"PRelu":       lowerPrelu,
 

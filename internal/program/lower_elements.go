@@ -2,6 +2,7 @@ package program
 
 import (
 	"errors"
+	"fmt"
 	"math"
 
 	"github.com/dms-go/dms/ir"
@@ -34,6 +35,18 @@ func lowerElu(b *builder, n *ir.Node) error {
 
 func lowerHardSigmoid(b *builder, n *ir.Node) error {
 	return b.lowerUnary(n, UnaryAttr{Function: "hardsigmoid", A: float64(n.Attrs.Float("alpha", 0.2)), B: float64(n.Attrs.Float("beta", 0.5))})
+}
+
+func lowerGelu(b *builder, n *ir.Node) error {
+	function := "gelu"
+	switch a := n.Attrs.Str("approximate", "none"); a {
+	case "none":
+	case "tanh":
+		function = "gelutanh"
+	default:
+		return fmt.Errorf("approximate %q is not one of none, tanh", a)
+	}
+	return b.lowerUnary(n, UnaryAttr{Function: function})
 }
 
 func lowerClip(b *builder, n *ir.Node) error {

@@ -169,6 +169,10 @@ func newBuilder(g *ir.Graph, cfg Config) (*builder, error) {
 	}
 	var faults []error
 	for _, in := range g.Inputs {
+		if in.DType != ir.Undefined && !in.DType.IsFloat() && len(b.uses[in.Name]) > 0 {
+			faults = append(faults, fmt.Errorf("program: input %q is %v; the engine computes in float only", in.Name, in.DType))
+			continue
+		}
 		sizes, err := b.sizes(in.Name)
 		if err != nil {
 			faults = append(faults, err)
