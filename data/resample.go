@@ -1,0 +1,94 @@
+package data
+
+import "math"
+
+// box is a part of a picture, in pixels from its top left corner; edges may lie within pixels.
+type box struct{ x0, y0, x1, y1 float64 }
+
+// resample draws the part b of p onto side×side pixels.
+//
+// The filter is a triangle as wide as the reduction (of two pixels where the picture is enlarged), so every pixel of the part counts
+// and fine patterns do not alias; this is what the imaging library behind most training pipelines calls bilinear, and networks are
+// sensitive to the difference from interpolation without a filter. Near the part's edge the filter also sees what lies outside it,
+// so that cutting before and after resizing is the same. As there, rows are done first and rounded to bytes between the passes.
+func (p *picture) resample(dst []uint8, side int, b box) {
+	across, down := newTaps(side, p.w, b.x0, b.x1), newTaps(side, p.h, b.y0, b.y1)
+	top, bottom := down[0].first, down[side-1].first+len(down[side-1].weights)
+	narrow := make([]uint8, 3*side*(bottom-top))
+	for y := top; y < bottom; y++ {
+		src, out := p.pixels[3*p.w*y:3*p.w*(y+1)], narrow[3*side*(y-top):]
+		for x, t := range across {
+			r, g, b := int32(half), int32(half), int32(half)
+			from := src[3*t.first:]
+			for i, weight := range t.weights {
+				px := from[3*i : 3*i+3 : 3*i+3]
+				r += weight * int32(px[0])
+				g += weight * int32(px[1])
+				b += weight * int32(px[2])
+			}
+			out[3*x], out[3*x+1], out[3*x+2] = uint8(r>>precision), uint8(g>>precision), uint8(b>>precision)
+		}
+	}
+	sums := make([]int32, 3*side)
+	for y, t := range down {
+		for i := range sums {
+			sums[i] = half
+		}
+		for i, weight := range t.weights {
+			src := narrow[3*side*(t.first-top+i):][:len(sums)]
+			for j, v := range src {
+				sums[j] += weight * int32(v)
+			}
+		}
+		out := dst[3*side*y:][:len(sums)]
+		for j, v := range sums {
+			out[j] = uint8(v >> precision)
+		}
+	}
+}
+
+// Weights are whole numbers of 2^−22: with them a sum of 8-bit values just fits 32 bits, and all machines round alike.
+const (
+	precision = 22
+	half      = 1 << (precision - 1)
+)
+
+// taps are the weights, which sum to one, of the pixels from first on.
+type taps struct {
+	first   int
+	weights []int32
+}
+
+// newTaps gives the filter of each of n target pixels that cover lo to hi of an axis of size pixels.
+func newTaps(n, size int, lo, hi float64) []taps {
+	scale := (hi - lo) / float64(n)
+	reach := max(scale, 1)
+	all := make([]taps, n)
+	var weights []float64
+	for i := range all {
+		centre := lo + (float64(i)+0.5)*scale
+		first := min(max(int(math.Round(centre-reach)), 0), size-1)
+		end := max(min(int(math.Round(centre+reach)), size), first+1)
+		sum := 0.0
+		weights = weights[:0]
+		for x := first; x < end; x++ {
+			v := max(0, 1-math.Abs(float64(x)+0.5-centre)/reach)
+			weights = append(weights, v)
+			sum += v
+		}
+		t := taps{first, make([]int32, len(weights))}
+		left, largest := int32(1<<precision), 0
+		for j, v := range weights {
+			if sum > 0 {
+				t.weights[j] = int32(math.Round(v / sum * (1 << precision)))
+			}
+			if t.weights[j] > t.weights[largest] {
+				largest = j
+			}
+			left -= t.weights[j]
+		}
+		t.weights[largest] += left // rounding; so that white stays white and no sum leaves its byte
+		all[i] = t
+	}
+	return all
+}
