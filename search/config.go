@@ -1,0 +1,96 @@
+package search
+
+import (
+	"fmt"
+
+	"github.com/dms-go/dms/topk"
+	"github.com/dms-go/dms/train"
+)
+
+// Pipeline says which weights a search starts from and which of them it moves (arXiv 2405.07194, Table 1).
+type Pipeline string
+
+const (
+	// NP starts from random weights and trains weights and structure together; the result is retrained from scratch.
+	NP Pipeline = "np"
+	// P starts from trained weights and goes on training them; the result is retrained or fine-tuned.
+	P Pipeline = "p"
+	// PMinus starts from trained weights and moves the structure alone; the result needs no retraining.
+	PMinus Pipeline = "p-"
+)
+
+// Config holds the settings of a search beside those of its training loop. Start from Default.
+type Config struct {
+	Pipeline Pipeline `json:"pipeline"`
+	Budgets  []Budget `json:"budgets"`
+
+	// Rate is the constant learning rate of the prune ratios under Adam (β 0.9, 0.99).
+	Rate float64 `json:"rate"`
+	// Balance is s of the gradient balance: the budget's gradient is scaled to s times the usual norm of the task's. 0 uses Mu instead.
+	Balance float64 `json:"balance"`
+	// BalanceDecay is the decay of the moving average behind the balance.
+	BalanceDecay float64 `json:"balance_decay"`
+	// Mu weighs the budget loss when Balance is 0.
+	Mu float64 `json:"mu"`
+	// DecayShare is the part of the steps in which the target falls from the full cost to the budget; the rest refines.
+	DecayShare float64 `json:"decay_share"`
+	// Sharpness multiplies L of every group.
+	Sharpness float64 `json:"sharpness"`
+	// Importance is the criterion by which elements are ranked, one of topk's names.
+	Importance string `json:"importance"`
+	// ImportanceDecay is the decay of its moving average.
+	ImportanceDecay float64 `json:"importance_decay"`
+	// HardWidths puts the hard mask of widths into the forward pass; the gradient stays soft.
+	HardWidths bool `json:"hard_widths"`
+	// SoftBlocks puts the soft mask of blocks into the forward pass.
+	SoftBlocks bool `json:"soft_blocks"`
+	// Recalibrate is how many batches give the batch-norm statistics of the final network in PMinus.
+	Recalibrate int `json:"recalibrate"`
+
+	Train train.Config `json:"train"`
+}
+
+// Default is the configuration of a pipeline that has been measured to work without tuning.
+func Default(p Pipeline) Config {
+	c := Config{
+		Pipeline: p, Rate: 0.005, Balance: 1, BalanceDecay: 0.9, Mu: 1, DecayShare: 0.8, Sharpness: 1,
+		Importance: "taylor", ImportanceDecay: 0.99, Recalibrate: 200, Train: train.Default(),
+	}
+	if p == PMinus {
+		c.Train.Steps = 400
+	}
+	return c
+}
+
+func (c Config) check() error {
+	switch c.Pipeline {
+	case NP, P, PMinus:
+	default:
+		return fmt.Errorf("search: unknown pipeline %q; known are np, p and p-", c.Pipeline)
+	}
+	switch k, err := topk.Lookup(c.Importance); {
+	case err != nil:
+		return fmt.Errorf("search: setting importance: %w", err)
+	case k.Signal == topk.Weight:
+		return fmt.Errorf("search: setting importance: %q ranks by weights alone, which needs no search; use one that follows the loss", c.Importance)
+	}
+	for _, v := range []struct {
+		name   string
+		ok     bool
+		wanted string
+	}{
+		{"rate", c.Rate > 0 && c.Rate <= 1, "a number in (0, 1]"},
+		{"balance", c.Balance >= 0 && c.Balance <= 1e6, "0 (off) or a positive number"},
+		{"balance_decay", c.BalanceDecay >= 0 && c.BalanceDecay < 1, "a number in [0, 1)"},
+		{"mu", c.Mu >= 0 && c.Mu <= 1e9, "a number that is not negative"},
+		{"decay_share", c.DecayShare > 0 && c.DecayShare <= 1, "a number in (0, 1]"},
+		{"sharpness", c.Sharpness > 0 && c.Sharpness <= 1e3, "a positive number"},
+		{"importance_decay", c.ImportanceDecay >= 0 && c.ImportanceDecay < 1, "a number in [0, 1)"},
+		{"recalibrate", c.Recalibrate >= 0, "a count that is not negative"},
+	} {
+		if !v.ok {
+			return fmt.Errorf("search: setting %s: want %s", v.name, v.wanted)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+// Package search finds the widths and depths of a network by gradient (arXiv 2405.07194).
+//
+// In: a network, data and budgets. Out: a Selection that meets every budget exactly, and the smaller network it describes. One scalar
+// per group, the prune ratio, moves with the task loss and the logarithm of the overspent budget; a differentiable top-k turns it and
+// the elements' importances into masks. The step loop is train's; this package takes part in it as a hook.
+package search
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/dms-go/dms/cost"
+	"github.com/dms-go/dms/data"
+	"github.com/dms-go/dms/internal/engine"
+	"github.com/dms-go/dms/internal/masked"
+	"github.com/dms-go/dms/internal/rundir"
+	"github.com/dms-go/dms/ir"
+	"github.com/dms-go/dms/prune"
+	"github.com/dms-go/dms/space"
+	"github.com/dms-go/dms/train"
+)
+
+// Options are the parts of a search that are not settings.
+type Options struct {
+	Space    space.Options
+	Teacher  *ir.Graph
+	Journal  train.Journal
+	Resume   *rundir.Checkpoint
+	Progress func(train.Metrics)
+}
+
+// Result is what a search found.
+type Result struct {
+	Space     *space.Space
+	Selection space.Selection
+	Graph     *ir.Graph // the smaller network, with the weights the search left
+	Before    cost.Cost
+	After     cost.Cost
+
+	// Masked is the original network with the selection as hard masks: it computes what Graph computes. Masks are its mask inputs.
+	Masked *ir.Graph
+	Masks  map[string][]float32
+}
+
+// Run searches g on the training samples of src.
+//
+// g is folded, ends in class outputs and has a symbolic batch. Errors: ErrBudgetTooSmall before any step when no structure meets the
+// budgets; otherwise those of train.Fit, whose promises on checkpoints hold here too.
+func Run(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Options) (*Result, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s, err := space.Find(g, opt.Space)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.Groups) == 0 {
+		return nil, fmt.Errorf("search: nothing in %q can be removed; `dms inspect` tells why for every axis", g.Name)
+	}
+	model, err := cost.NewModel(g, s)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := resolve(cfg.Budgets, model.Full())
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Pipeline == NP {
+		g = train.Reinit(g, cfg.Train.Seed)
+	}
+	steps := cfg.Train.StepsFor(src.Train.Len())
+	st := newStructure(s, model, targets, max(1, int(cfg.DecayShare*float64(steps))), cfg)
+	if _, err := st.solve(s); err != nil {
+		return nil, err
+	}
+	on := masked.Weights
+	if cfg.Pipeline == PMinus {
+		on = masked.Activations // a frozen weight needs no gradient at all, and the mask's comes with the activations'
+	}
+	mg, err := masked.Insert(g, s, on)
+	if err != nil {
+		return nil, err
+	}
+	h := &hook{structure: st}
+	for _, group := range s.Groups {
+		h.inputs = append(h.inputs, masked.Input(group.Name))
+		h.buffers = append(h.buffers, make([]float32, group.N))
+		h.grads = append(h.grads, make([]float64, group.N))
+	}
+	trained, err := train.Fit(ctx, mg, src, cfg.Train, train.Options{
+		Teacher: opt.Teacher, Hook: h, Inputs: h.inputs, Frozen: cfg.Pipeline == PMinus,
+		Journal: opt.Journal, Resume: opt.Resume, Progress: opt.Progress,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return finish(ctx, g, trained, src, cfg, h, s)
+}
+
+// finish turns the learned ratios into the final structure and cuts it out.
+func finish(ctx context.Context, g, trained *ir.Graph, src *data.Source, cfg Config, h *hook, s *space.Space) (*Result, error) {
+	sel, err := h.structure.solve(s)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Space: s, Selection: sel, Before: h.structure.model.Full(), After: h.structure.model.At(sel), Masked: trained, Masks: map[string][]float32{}}
+	for i, group := range s.Groups {
+		m := make([]float32, group.N)
+		for _, e := range sel.Keep[group.Name] {
+			m[e] = 1
+		}
+		r.Masks[h.inputs[i]] = m
+	}
+	if cfg.Pipeline == PMinus {
+		if r.Masked, err = train.Recalibrate(ctx, trained, src, cfg.Train, cfg.Recalibrate, r.Masks); err != nil {
+			return nil, err
+		}
+	}
+	whole := g.Clone()
+	for name := range whole.Weights {
+		whole.Weights[name] = r.Masked.Weights[name].Clone()
+	}
+	r.Graph, err = prune.Apply(whole, s, sel)
+	return r, err
+}
+
+// hook lets a structure take part in the step loop.
+type hook struct {
+	structure *structure
+	inputs    []string // mask inputs, by group
+	buffers   [][]float32
+	grads     [][]float64
+}
+
+func (h *hook) Before(m *engine.Machine[float32]) error {
+	for i, name := range h.inputs {
+		for e, v := range h.structure.forward(i) {
+			h.buffers[i][e] = float32(v)
+		}
+		if err := m.SetInput(name, h.buffers[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *hook) After(m *engine.Machine[float32]) error {
+	for i, name := range h.inputs {
+		for e, v := range m.Grad(name) {
+			h.grads[i][e] = float64(v)
+		}
+	}
+	return h.structure.update(h.grads)
+}
+
+func (h *hook) Describe(v *train.Metrics) {
+	st := h.structure
+	v.Spent, v.Target, v.Ratios, v.Kept = map[string]float64{}, map[string]float64{}, map[string]float64{}, map[string]int{}
+	for i, t := range st.targets {
+		v.Spent[MetricName(t.metric)] = st.spent[i]
+		v.Target[MetricName(t.metric)] = t.at(st.step-1, st.decay)
+	}
+	for i := range st.groups {
+		g := &st.groups[i]
+		v.Ratios[g.name] = g.a
+		for _, k := range g.keep {
+			v.Kept[g.name] += int(k)
+		}
+	}
+}
+
+// savedStructure is the hook's part of a checkpoint. JSON carries every float64 exactly.
+type savedStructure struct {
+	Step     int                   `json:"step"`
+	TaskNorm float64               `json:"task_norm"`
+	Spent    []float64             `json:"spent"`
+	Groups   map[string]savedGroup `json:"groups"`
+}
+
+type savedGroup struct {
+	A      float64   `json:"a"`
+	C      []float64 `json:"c"`
+	M1     float64   `json:"m1"`
+	M2     float64   `json:"m2"`
+	Count  int       `json:"count"`
+	Frozen bool      `json:"frozen,omitempty"`
+}
+
+func (h *hook) State() (json.RawMessage, error) {
+	st := h.structure
+	s := savedStructure{Step: st.step, TaskNorm: st.taskNorm, Spent: st.spent, Groups: map[string]savedGroup{}}
+	for i := range st.groups {
+		g := &st.groups[i]
+		s.Groups[g.name] = savedGroup{A: g.a, C: g.c, M1: g.m1, M2: g.m2, Count: g.count, Frozen: g.frozen}
+	}
+	return json.Marshal(s)
+}
+
+func (h *hook) Restore(state json.RawMessage) error {
+	var s savedStructure
+	if err := json.Unmarshal(state, &s); err != nil {
+		return fmt.Errorf("search: checkpoint: structure: %w", err)
+	}
+	st := h.structure
+	if len(s.Groups) != len(st.groups) || len(s.Spent) != len(st.spent) {
+		return fmt.Errorf("search: checkpoint: it holds %d groups and %d budgets, this search %d and %d; resume with the settings it was started with",
+			len(s.Groups), len(s.Spent), len(st.groups), len(st.spent))
+	}
+	for i := range st.groups {
+		g := &st.groups[i]
+		v, ok := s.Groups[g.name]
+		if !ok || len(v.C) != len(g.c) || !(v.A >= 0 && v.A <= 1) {
+			return fmt.Errorf("search: checkpoint: group %q is missing or does not fit; resume with the settings it was started with", g.name)
+		}
+		g.a, g.m1, g.m2, g.count, g.frozen = v.A, v.M1, v.M2, v.Count, v.Frozen
+		copy(g.c, v.C)
+	}
+	st.step, st.taskNorm = s.Step, s.TaskNorm
+	copy(st.spent, s.Spent)
+	st.refresh()
+	return nil
+}
