@@ -15,7 +15,7 @@ import (
 //
 // The ratios say how the groups stand to each other; what they ask for together lies near the budget, not on it. So all widths move
 // by one common shift of their ratio until the cost is just within the budget, and what is left is spent element by element on the
-// groups that lost most by rounding. Depth stays as it was learned unless widths alone cannot meet the budget.
+// groups that lost most by rounding. Depth stays as it was learned unless widths alone cannot meet the budget, or cannot spend it.
 type solver struct {
 	space   *space.Space
 	model   *cost.Model
@@ -64,6 +64,8 @@ func (v *solver) counts() ([]int, error) {
 		if !v.dropBlock() {
 			return nil, v.tooSmall()
 		}
+	}
+	for v.fits(v.shifted(-1)) && v.addBlock() { // whole widths do not spend the budget: too much depth went
 	}
 	lo, hi := -1.0, 1.0 // the cost falls as the shift grows; hi always fits
 	if v.fits(v.shifted(lo)) {
@@ -170,6 +172,31 @@ func (v *solver) dropBlock() bool {
 	}
 	v.depth[best]--
 	return true
+}
+
+// addBlock takes one block back, into the depth group that keeps the smallest share; false when none can come back.
+func (v *solver) addBlock() bool {
+	tried := make([]bool, len(v.depth))
+	for {
+		best, least := -1, 1.0
+		for i, g := range v.space.Groups {
+			if g.Kind != space.Depth || tried[i] {
+				continue
+			}
+			if share := float64(v.depth[i]) / float64(g.N); share < least {
+				best, least = i, share
+			}
+		}
+		if best < 0 {
+			return false
+		}
+		v.depth[best]++
+		if v.fits(v.shifted(1)) {
+			return true
+		}
+		v.depth[best]--
+		tried[best] = true
+	}
 }
 
 // tooSmall says which budgets cannot be met and what the smallest structure costs.
