@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/dms-go/dms/cost"
@@ -184,7 +185,7 @@ func TestResumedSearchHasTheBitsOfAnUninterruptedOne(t *testing.T) {
 			if err := ir.EqualGraphs(got.Graph, want.Graph); err != nil {
 				t.Errorf("%s resumed at step %d: %v", p, c.Step, err)
 			}
-			if tail := whole.lines[len(whole.lines)-len(rest.lines):]; !reflect.DeepEqual(rest.lines, tail) {
+			if tail := whole.lines[len(whole.lines)-len(rest.lines):]; !slices.Equal(rest.lines, tail) {
 				t.Errorf("%s resumed at step %d: metrics\n%v\nwant\n%v", p, c.Step, rest.lines, tail)
 			}
 		}

@@ -144,70 +144,75 @@ func Fit(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Opt
 	return f.result(g)
 }
 
-func newFit(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Options) (f *fit, err error) {
+func newFit(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Options) (*fit, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
-	f = &fit{cfg: cfg, opt: opt, steps: cfg.StepsFor(src.Train.Len())}
-	defer func() {
-		if err != nil {
-			f.close()
-		}
-	}()
-	if f.graph, err = WithLoss(g, cfg, opt.Teacher != nil); err != nil {
+	f := &fit{cfg: cfg, opt: opt, steps: cfg.StepsFor(src.Train.Len())}
+	if err := f.prepare(ctx, g, src); err != nil {
+		f.close()
 		return nil, err
 	}
+	return f, nil
+}
+
+// prepare builds everything the steps need. What it has opened when it fails is closed by close.
+func (f *fit) prepare(ctx context.Context, g *ir.Graph, src *data.Source) (err error) {
+	cfg, opt := f.cfg, f.opt
+	if f.graph, err = WithLoss(g, cfg, opt.Teacher != nil); err != nil {
+		return err
+	}
 	if f.logits, err = Logits(g); err != nil {
-		return nil, err
+		return err
 	}
 	if !opt.Frozen {
 		f.names = Trainable(g)
 		if len(f.names) == 0 {
-			return nil, fmt.Errorf("train: the network %q has no weights to train", g.Name)
+			return fmt.Errorf("train: the network %q has no weights to train", g.Name)
 		}
 	}
 	bind, err := bindImages(g, src.Train, cfg.Batch)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := checkClasses(g, f.logits, bind, src.Train); err != nil {
-		return nil, err
+		return err
 	}
 	p, err := program.Build(f.graph, program.Config{
 		Bind: bind, Training: true, Loss: lossName, Wrt: append(append([]string{}, f.names...), opt.Inputs...), Outputs: []string{f.logits},
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	f.pool = parallel.New(cfg.Workers)
 	if f.params, err = engine.NewParams[float32](f.graph); err != nil {
-		return nil, err
+		return err
 	}
 	if f.machine, err = engine.New(p, f.params, f.pool); err != nil {
-		return nil, err
+		return err
 	}
 	mean, std, err := data.Normalization(src, cfg.Normalize)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if opt.Teacher != nil {
 		if f.teacher, err = newTeacher(opt.Teacher, src.Train, cfg, f.pool); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := f.newDescent(g); err != nil {
-		return nil, err
+		return err
 	}
 	if opt.Resume != nil {
 		if err := f.restore(opt.Resume); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	f.loader, err = data.NewLoader(ctx, src.Train, data.Config{
 		Batch: cfg.Batch, Seed: cfg.Seed, Shuffle: true, DropLast: true, Augment: cfg.augment(), Mean: mean, Std: std,
 		Start: f.step, LabelSmoothing: float32(cfg.LabelSmoothing),
 	})
-	return f, err
+	return err
 }
 
 func (f *fit) close() {
