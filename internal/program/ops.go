@@ -76,9 +76,10 @@ type UnaryAttr struct {
 	A, B     float64
 }
 
-// BinaryAttr: Function is one of add, sub, mul, div, max, min, pow, and the pieces of gradients greater, lessequal.
+// BinaryAttr: Function is a row of Functions2; greater and notless are pieces of the gradients of max and min.
 type BinaryAttr struct{ Function string }
 
+// ScaleAttr: the result is multiplied by Scale.
 type ScaleAttr struct{ Scale float64 }
 
 // PoolAttr is a window over (N, H, W, C).
@@ -90,8 +91,10 @@ type PoolAttr struct {
 	CountPad                 bool
 }
 
-type TransposeAttr struct{ Perm []int } // axis i of the output is axis Perm[i] of the input
+// TransposeAttr: axis i of the output is axis Perm[i] of the input.
+type TransposeAttr struct{ Perm []int }
 
+// AxisAttr is the axis along which operands are joined.
 type AxisAttr struct{ Axis int }
 
 // BoxAttr is a strided box per axis: position i of the small value is position Start+i·Step of the large one. Value fills the rest.
@@ -102,11 +105,13 @@ type BoxAttr struct {
 	Mode        string
 }
 
+// GatherAttr: Indices lie within the axis of the large value, each as often as it is wanted.
 type GatherAttr struct {
 	Axis    int
 	Indices []int
 }
 
+// SoftmaxAttr: the value is (Outer, N, Inner), and the sum runs over N.
 type SoftmaxAttr struct{ Outer, N, Inner int }
 
 // DropoutAttr: Index tells the dropouts of a program apart in the random stream.
