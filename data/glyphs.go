@@ -114,8 +114,8 @@ func (c colour) brightness() float32 { return 0.299*c[0] + 0.587*c[1] + 0.114*c[
 func (e *easel) draw(dst []uint8, letters []stencil, label int) {
 	const middle = (glyphSide - 1) / 2.0
 	ground := e.ground()
-	for range 1 + e.IntN(3) { // pieces of other letters, around the one that counts
-		a, d := float64(e.uniform(0, 2*math.Pi)), e.uniform(13, 19)
+	for range e.IntN(3) { // pieces of other letters, around the one that counts
+		a, d := float64(e.uniform(0, 2*math.Pi)), e.uniform(14, 20)
 		sin, cos := math.Sincos(a)
 		e.stamp(e.letter(letters, e.IntN(len(glyphLetters))), pose{
 			x: middle + d*float32(cos), y: middle + d*float32(sin),
@@ -128,18 +128,18 @@ func (e *easel) draw(dst []uint8, letters []stencil, label int) {
 	for range e.IntN(3) {
 		e.stroke(e.colour(), e.uniform(0.5, 1.5), e.uniform(0.4, 1))
 	}
-	ink := e.apart(ground, e.uniform(0.12, 0.45))
+	ink := e.apart(ground, e.uniform(0.2, 0.5))
 	e.stamp(e.letter(letters, label), pose{
-		x: middle + e.uniform(-4, 4), y: middle + e.uniform(-4, 4),
-		height: e.uniform(11, 23), stretch: e.uniform(0.75, 1.3), turn: e.uniform(-0.45, 0.45), shear: e.uniform(-0.3, 0.3),
-	}, ink, e.near(ink, 0.25), e.uniform(0.8, 1))
-	if e.chance(0.35) {
+		x: middle + e.uniform(-3, 3), y: middle + e.uniform(-3, 3),
+		height: e.uniform(14, 24), stretch: e.uniform(0.8, 1.25), turn: e.uniform(-0.35, 0.35), shear: e.uniform(-0.25, 0.25),
+	}, ink, e.near(ink, 0.2), e.uniform(0.8, 1))
+	if e.chance(0.25) {
 		e.stroke(e.colour(), e.uniform(0.4, 1), e.uniform(0.5, 1))
 	}
-	if e.chance(0.4) {
+	if e.chance(0.3) {
 		e.blur()
 	}
-	e.develop(dst, e.uniform(0.01, 0.1))
+	e.develop(dst, e.uniform(0.01, 0.07))
 }
 
 // letter is the stencil of a character in a random font.
@@ -152,14 +152,14 @@ func (e *easel) letter(letters []stencil, label int) *stencil {
 // they lie.
 func (e *easel) ground() colour {
 	base := e.colour()
-	spread := e.uniform(0, 0.3)
+	spread := e.uniform(0, 0.25)
 	var corner [4]colour
 	for i := range corner {
 		corner[i] = e.near(base, spread)
 	}
 	const cells = 5
 	var patch [cells][cells]float32
-	rough := e.uniform(0, 0.15)
+	rough := e.uniform(0, 0.1)
 	for y := range patch {
 		for x := range patch[y] {
 			patch[y][x] = e.uniform(-rough, rough)
