@@ -1,0 +1,126 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/dms-go/dms/cost"
+	"github.com/dms-go/dms/search"
+	"github.com/dms-go/dms/space"
+	"github.com/dms-go/dms/train"
+)
+
+// ResultName is the file of a run that holds its SearchResult or TrainResult.
+const ResultName = "result.json"
+
+// SearchResult is what a search found, without weights.
+type SearchResult struct {
+	Before  cost.Cost       `json:"before"`
+	After   cost.Cost       `json:"after"`
+	Budgets []search.Budget `json:"budgets"`
+	Groups  []Group         `json:"groups"` // in the order of the space
+}
+
+// Group is what a search left of one group.
+type Group struct {
+	Name   string  `json:"name"`
+	Kind   string  `json:"kind"` // width or depth
+	N      int     `json:"n"`
+	Kept   int     `json:"kept"`
+	Blocks []Block `json:"blocks,omitempty"` // depth: one per element, in network order
+}
+
+// Block is one residual block of a depth group.
+type Block struct {
+	Name string `json:"name"`
+	Kept bool   `json:"kept"`
+}
+
+// TrainResult is what a trained network reaches on the test samples.
+type TrainResult struct {
+	train.Score
+}
+
+// NewSearchResult sums up a search with the budgets it was given.
+func NewSearchResult(r *search.Result, budgets []search.Budget) SearchResult {
+	return SearchResult{Before: r.Before, After: r.After, Budgets: budgets, Groups: groups(r.Space, r.Selection)}
+}
+
+// groups counts what a selection, which has passed Check, keeps of each group.
+func groups(s *space.Space, sel space.Selection) []Group {
+	var out []Group
+	for i, mask := range sel.Masks(s) {
+		g := &s.Groups[i]
+		v := Group{Name: g.Name, Kind: g.Kind.String(), N: g.N}
+		for _, kept := range mask {
+			if kept {
+				v.Kept++
+			}
+		}
+		for e, b := range g.Blocks {
+			v.Blocks = append(v.Blocks, Block{Name: b.Name, Kept: mask[e]})
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// Removed lists the residual blocks that a search left out, in network order.
+func (r *SearchResult) Removed() []string {
+	var out []string
+	for _, g := range r.Groups {
+		for _, b := range g.Blocks {
+			if !b.Kept {
+				out = append(out, b.Name)
+			}
+		}
+	}
+	return out
+}
+
+// check finds what cannot be true of a result that was read from a file.
+func (r *SearchResult) check() error {
+	for _, c := range []struct {
+		name string
+		cost cost.Cost
+	}{{"before", r.Before}, {"after", r.After}} {
+		if c.cost.MACs < 0 || c.cost.Params < 0 || c.cost.Bytes < 0 {
+			return fmt.Errorf("%q is negative", c.name)
+		}
+	}
+	seen := map[string]bool{}
+	for i, g := range r.Groups {
+		switch {
+		case g.Name == "":
+			return fmt.Errorf("group %d has no name", i)
+		case seen[g.Name]:
+			return fmt.Errorf("group %q stands there twice", g.Name)
+		case g.Kind != space.Width.String() && g.Kind != space.Depth.String():
+			return fmt.Errorf("group %q: unknown kind %q", g.Name, g.Kind)
+		case g.N < 1 || g.Kept < 0 || g.Kept > g.N:
+			return fmt.Errorf("group %q: %d of %d elements kept", g.Name, g.Kept, g.N)
+		case len(g.Blocks) > 0 && len(g.Blocks) != g.N:
+			return fmt.Errorf("group %q: %d blocks for %d elements", g.Name, len(g.Blocks), g.N)
+		}
+		seen[g.Name] = true
+		kept := 0
+		for _, b := range g.Blocks {
+			if b.Kept {
+				kept++
+			}
+		}
+		if len(g.Blocks) > 0 && kept != g.Kept {
+			return fmt.Errorf("group %q: %d elements kept, but %d of its blocks", g.Name, g.Kept, kept)
+		}
+	}
+	return nil
+}
+
+// costMetrics is how each metric of a cost is written for people.
+var costMetrics = []struct {
+	metric cost.Metric
+	write  func(int64) string
+}{
+	{cost.MACs, Count},
+	{cost.Params, Count},
+	{cost.Bytes, Bytes},
+}
