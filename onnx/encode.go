@@ -1,0 +1,294 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/dms-go/dms/ir"
+)
+
+// Encode writes a model that Decode reads back as a graph equal to g, or refuses with an error that joins the reasons. The
+// same graph always gives the same bytes. Elements stand in raw_data and are not copied as a whole.
+func Encode(w io.Writer, g *ir.Graph) error {
+	e, err := encode(g)
+	if err != nil {
+		return err
+	}
+	if err := e.writeTo(w); err != nil {
+		return fmt.Errorf("onnx: %w", err)
+	}
+	return nil
+}
+
+// encode checks g and lays out the file.
+func encode(g *ir.Graph) (*parts, error) {
+	if err := ir.Validate(g); err != nil {
+		return nil, fmt.Errorf("onnx: %w", err)
+	}
+	faults := versionFaults(g)
+	faults = append(faults, unwritable(g)...)
+	if len(faults) > 0 {
+		for i, err := range faults[:min(len(faults), maxFaults)] {
+			faults[i] = fmt.Errorf("onnx: %w", err)
+		}
+		return nil, errors.Join(faults[:min(len(faults), maxFaults)]...)
+	}
+	file := model(g)
+	if file.size > maxFile {
+		return nil, fmt.Errorf("onnx: the model takes %d bytes; a model file has at most %d, and writing external data is not supported",
+			file.size, maxFile)
+	}
+	return file, nil
+}
+
+// unwritable lists what a valid graph may hold and a file may not.
+func unwritable(g *ir.Graph) (faults []error) {
+	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	name := func(where, s string) {
+		if len(s) > maxName {
+			add("%s: a name of %d bytes, the limit is %d", where, len(s), maxName)
+		}
+	}
+	for _, o := range g.Opsets {
+		name("operator set", o.Domain)
+	}
+	info := func(where string, v ir.ValueInfo) {
+		where += " " + quote(v.Name)
+		name(where, v.Name)
+		if len(v.Shape) > maxRank {
+			add("%s: more than %d axes", where, maxRank)
+		}
+		for _, dim := range v.Shape {
+			name(where, dim.Sym)
+			if dim.Sym == "" && (dim.Size < 0 || dim.Size > math.MaxInt32) {
+				add("%s: an axis of size %d", where, dim.Size)
+			}
+			if dim.Sym != "" && dim.Size != 0 {
+				add("%s: an axis of size %d and %s at once", where, dim.Size, quote(dim.Sym))
+			}
+		}
+	}
+	tensor := func(where string, t *ir.Tensor) {
+		if len(t.Shape) > maxRank {
+			add("%s: more than %d axes", where, maxRank)
+		}
+	}
+	for _, v := range g.Inputs {
+		info("input", v)
+	}
+	for _, v := range g.Outputs {
+		info("output", v)
+	}
+	for _, key := range slices.Sorted(maps.Keys(g.Info)) {
+		v := g.Info[key]
+		if key != v.Name || key == "" {
+			add("the note on value %s names %s", quote(key), quote(v.Name))
+		}
+		info("value", v)
+	}
+	for _, key := range slices.Sorted(maps.Keys(g.Weights)) {
+		name("weight "+quote(key), key)
+		tensor("weight "+quote(key), g.Weights[key])
+	}
+	for _, n := range g.Nodes {
+		where := "node " + quote(n.ID()) + " (" + clip(n.Op) + ")"
+		if n.Domain == ir.DomainDMS {
+			add("%s: operators of domain %q exist in training only", where, ir.DomainDMS)
+		}
+		for _, list := range [][]string{{n.Name, n.Op, n.Domain}, n.Inputs, n.Outputs} {
+			for _, s := range list {
+				name(where, s)
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(n.Attrs)) {
+			a := n.Attrs[key]
+			where := where + ": attribute " + quote(key)
+			name(where, key)
+			switch {
+			case key == "":
+				add("%s: has no name", where)
+			case a.Kind == ir.AttrTensor:
+				tensor(where, a.Tensor)
+			case a.Kind == ir.AttrRaw:
+				if err := checkRaw(a.Raw, key); err != nil {
+					add("%s: %w", where, err)
+				}
+			case a.Kind == 0 || a.Kind == 5 || a.Kind > ir.AttrStrings:
+				add("%s: kind %d does not exist", where, a.Kind)
+			}
+		}
+	}
+	return faults
+}
+
+// checkRaw tells whether raw is an AttributeProto of the given name.
+func checkRaw(raw []byte, name string) error {
+	found := ""
+	if _, err := walk(message{raw, 0}, func(f field) bool {
+		if f.id == attrName {
+			found = string(f.body.raw)
+		}
+		return true
+	}); err != nil {
+		return err
+	}
+	if found != name {
+		return fmt.Errorf("its bytes name it %s", quote(found))
+	}
+	return nil
+}
+
+func model(g *ir.Graph) *parts {
+	p := &parts{}
+	p.int(modelIRVersion, g.IRVersion)
+	p.str(modelProducer, g.Producer)
+	p.str(modelProducerVersion, g.ProducerVersion)
+	p.str(modelDomain, g.ModelDomain)
+	p.int(modelVersion, g.ModelVersion)
+	p.str(modelDoc, g.ModelDoc)
+	p.message(modelGraph, graph(g))
+	for _, o := range g.Opsets {
+		m := &parts{}
+		m.str(opsetDomain, o.Domain)
+		m.int(opsetVersion, o.Version)
+		p.message(modelOpset, m)
+	}
+	for _, kv := range g.Metadata {
+		m := &parts{}
+		m.str(entryKey, kv.Key)
+		m.str(entryValue, kv.Value)
+		p.message(modelMetadata, m)
+	}
+	return p
+}
+
+func graph(g *ir.Graph) *parts {
+	p := &parts{}
+	for _, n := range g.Nodes {
+		p.message(graphNode, node(n))
+	}
+	p.str(graphName, g.Name)
+	weights := slices.Sorted(maps.Keys(g.Weights))
+	for _, name := range weights {
+		p.message(graphInitializer, tensor(name, g.Weights[name]))
+	}
+	p.str(graphDoc, g.Doc)
+	for _, v := range g.Inputs {
+		p.message(graphInput, info(v))
+	}
+	if g.IRVersion < 4 {
+		// Before IR version 4 every initializer had to be an input as well. Decode knows them by their names.
+		for _, name := range weights {
+			t := g.Weights[name]
+			p.message(graphInput, info(ir.ValueInfo{Name: name, DType: t.DType, Shape: ir.Fixed(t.Shape...)}))
+		}
+	}
+	for _, v := range g.Outputs {
+		p.message(graphOutput, info(v))
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.Info)) {
+		p.message(graphValueInfo, info(g.Info[name]))
+	}
+	return p
+}
+
+func node(n *ir.Node) *parts {
+	p := &parts{}
+	for _, s := range n.Inputs {
+		p.bytes(nodeInput, s)
+	}
+	for _, s := range n.Outputs {
+		p.bytes(nodeOutput, s)
+	}
+	p.str(nodeName, n.Name)
+	p.str(nodeOp, n.Op)
+	for _, name := range slices.Sorted(maps.Keys(n.Attrs)) {
+		a := n.Attrs[name]
+		if a.Kind == ir.AttrRaw {
+			p.bytes(nodeAttribute, string(a.Raw))
+			continue
+		}
+		p.message(nodeAttribute, attribute(name, a))
+	}
+	p.str(nodeDoc, n.Doc)
+	p.str(nodeDomain, n.Domain)
+	return p
+}
+
+func attribute(name string, a ir.Attr) *parts {
+	p := &parts{}
+	p.str(attrName, name)
+	switch a.Kind {
+	case ir.AttrFloat:
+		p.fixed32(attrFloat, a.Float)
+	case ir.AttrInt:
+		p.varint(attrInt, a.Int)
+	case ir.AttrString:
+		p.bytes(attrString, a.String)
+	case ir.AttrTensor:
+		p.message(attrTensor, tensor("", a.Tensor))
+	case ir.AttrFloats:
+		for _, v := range a.Floats {
+			p.fixed32(attrFloats, v)
+		}
+	case ir.AttrInts:
+		for _, v := range a.Ints {
+			p.varint(attrInts, v)
+		}
+	case ir.AttrStrings:
+		for _, s := range a.Strings {
+			p.bytes(attrStrings, s)
+		}
+	}
+	p.int(attrType, int64(a.Kind))
+	return p
+}
+
+func tensor(name string, t *ir.Tensor) *parts {
+	p := &parts{}
+	for _, n := range t.Shape {
+		p.varint(tensorDims, int64(n))
+	}
+	p.int(tensorType, int64(t.DType))
+	for _, s := range t.Strs {
+		p.bytes(tensorStrings, s)
+	}
+	p.str(tensorName, name)
+	if t.DType != ir.String {
+		p.elements(tensorRaw, t)
+	}
+	return p
+}
+
+func info(v ir.ValueInfo) *parts {
+	p := &parts{}
+	p.str(infoName, v.Name)
+	if v.DType != ir.Undefined || v.Shape != nil {
+		t := &parts{}
+		t.int(tensorTypeElem, int64(v.DType))
+		if v.Shape != nil {
+			s := &parts{}
+			for _, dim := range v.Shape {
+				m := &parts{}
+				switch dim.Sym {
+				case "?": // a size without a value
+				case "":
+					m.varint(dimValue, int64(dim.Size))
+				default:
+					m.str(dimParam, dim.Sym)
+				}
+				s.message(shapeDim, m)
+			}
+			t.message(tensorTypeShape, s)
+		}
+		outer := &parts{}
+		outer.message(typeTensor, t)
+		p.message(infoType, outer)
+	}
+	p.str(infoDoc, v.Doc)
+	return p
+}

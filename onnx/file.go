@@ -1,0 +1,113 @@
+package onnx
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/dms-go/dms/ir"
+)
+
+// ReadFile reads a model and its external data, which lie in the same folder. Errors name the file.
+func ReadFile(path string) (*ir.Graph, error) {
+	raw, err := readBounded(path)
+	if err != nil {
+		return nil, fmt.Errorf("onnx: %w", err)
+	}
+	return decode(raw, Options{Dir: filepath.Dir(path)}, path)
+}
+
+// readBounded reads a file after asking for its size.
+func readBounded(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil {
+		return nil, err
+	}
+	if err := checkSize(info.Size()); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	raw := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, raw); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return raw, nil
+}
+
+// checkSize holds the size of a model file against what the format allows.
+func checkSize(bytes int64) error {
+	switch {
+	case bytes == 0:
+		return errors.New("the file is empty")
+	case bytes > maxFile:
+		return fmt.Errorf("%d bytes; a model file has at most %d, larger weights stand in external files", bytes, maxFile)
+	}
+	return nil
+}
+
+// WriteFile writes a model whole or not at all: into a temporary file beside path, which takes its place at the end. Weights are
+// always in the file itself, so a model over 2 GiB is an error.
+func WriteFile(path string, g *ir.Graph) (err error) {
+	e, err := encode(g)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*.onnx")
+	if err != nil {
+		return fmt.Errorf("onnx: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			err = fmt.Errorf("onnx: write %s: %w", path, err)
+		}
+	}()
+	w := bufio.NewWriterSize(f, 1<<16)
+	if err = e.writeTo(w); err != nil {
+		return err
+	}
+	if err = w.Flush(); err != nil {
+		return err
+	}
+	if err = f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes a rename survive a loss of power, on file systems that can.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	return nil
+}
