@@ -185,6 +185,7 @@ type savedGroup struct {
 	M2     float64   `json:"m2"`
 	Count  int       `json:"count"`
 	Frozen bool      `json:"frozen,omitempty"`
+	Gone   float64   `json:"gone,omitempty"`
 }
 
 func (h *hook) State() (json.RawMessage, error) {
@@ -192,7 +193,7 @@ func (h *hook) State() (json.RawMessage, error) {
 	s := savedStructure{Step: st.step, TaskNorm: st.taskNorm, Spent: st.spent, Groups: map[string]savedGroup{}}
 	for i := range st.groups {
 		g := &st.groups[i]
-		s.Groups[g.name] = savedGroup{A: g.a, C: g.c, M1: g.m1, M2: g.m2, Count: g.count, Frozen: g.frozen}
+		s.Groups[g.name] = savedGroup{A: g.a, C: g.c, M1: g.m1, M2: g.m2, Count: g.count, Frozen: g.frozen, Gone: g.gone}
 	}
 	return json.Marshal(s)
 }
@@ -213,7 +214,7 @@ func (h *hook) Restore(state json.RawMessage) error {
 		if !ok || len(v.C) != len(g.c) || !(v.A >= 0 && v.A <= 1) {
 			return fmt.Errorf("search: checkpoint: group %q is missing or does not fit; resume with the settings it was started with", g.name)
 		}
-		g.a, g.m1, g.m2, g.count, g.frozen = v.A, v.M1, v.M2, v.Count, v.Frozen
+		g.a, g.m1, g.m2, g.count, g.frozen, g.gone = v.A, v.M1, v.M2, v.Count, v.Frozen, v.Gone
 		copy(g.c, v.C)
 	}
 	st.step, st.taskNorm = s.Step, s.TaskNorm

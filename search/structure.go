@@ -43,7 +43,24 @@ type group struct {
 	m1, m2 float64 // Adam's moments of ∂L/∂a
 	count  int     // Adam's steps
 	frozen bool
+	gone   float64 // depth: moving average of the number of blocks that the hard mask drops
 	gTask  float64
+}
+
+// A block goes for good only where the search had settled on doing without it. The ratio of a block that is worth its cost swings
+// about the border: with the hard mask forward the task loss pushes it back as soon as it is dropped. What such a block is at
+// the moment of freezing is chance, and in frozen weights a wrong chance cannot be mended.
+const (
+	goneDecay = 0.98 // of the moving average: about the last fifty steps count
+	settled   = 0.9  // share of them in which a block must have been dropped
+)
+
+// freeze ends the learning of a depth group at the blocks it has settled on.
+func (g *group) freeze() {
+	g.frozen = true
+	if g.live {
+		g.a = math.Floor(g.gone+1-settled) / float64(len(g.c))
+	}
 }
 
 func newStructure(s *space.Space, model *cost.Model, targets []target, decay int, cfg Config) *structure {
@@ -106,13 +123,6 @@ func (st *structure) forward(i int) []float64 {
 // update takes one step: dm[i] is ∂L_task/∂mask of group i, summed over every place where the mask acts. The importances learn from
 // the task loss alone; the ratios from the task loss and the overspent budgets.
 func (st *structure) update(dm [][]float64) error {
-	if st.step >= st.decay {
-		for i := range st.groups {
-			if st.groups[i].kind == space.Depth {
-				st.groups[i].frozen = true
-			}
-		}
-	}
 	norm := 0.0
 	for i := range st.groups {
 		g := &st.groups[i]
@@ -148,7 +158,30 @@ func (st *structure) update(dm [][]float64) error {
 	}
 	st.step++
 	st.refresh()
+	if st.settle() {
+		st.refresh()
+	}
 	return nil
+}
+
+// settle follows how many blocks the depth groups do without, and freezes them when the decay phase ends; it tells whether it did.
+func (st *structure) settle() (froze bool) {
+	for i := range st.groups {
+		g := &st.groups[i]
+		if g.kind != space.Depth || g.frozen {
+			continue
+		}
+		gone := float64(len(g.keep))
+		for _, k := range g.keep {
+			gone -= k
+		}
+		g.gone = goneDecay*g.gone + (1-goneDecay)*gone
+		if st.step >= st.decay {
+			g.freeze()
+			froze = true
+		}
+	}
+	return froze
 }
 
 // budgetGradient is ∂/∂a of Σ log(r_c/r_t) over the budgets that are overspent, with hard counts in value and soft ones in gradient
