@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/search"
@@ -18,6 +19,8 @@ type SearchResult struct {
 	After   cost.Cost       `json:"after"`
 	Budgets []search.Budget `json:"budgets"`
 	Groups  []Group         `json:"groups"` // in the order of the space
+
+	*train.Score // of the smaller network on the test samples; nil when not measured
 }
 
 // Group is what a search left of one group.
@@ -27,6 +30,7 @@ type Group struct {
 	N      int     `json:"n"`
 	Kept   int     `json:"kept"`
 	Blocks []Block `json:"blocks,omitempty"` // depth: one per element, in network order
+	Gone   bool    `json:"gone,omitempty"`   // width: all that reads it lies in removed blocks, so nothing of it is left
 }
 
 // Block is one residual block of a depth group.
@@ -48,7 +52,8 @@ func NewSearchResult(r *search.Result, budgets []search.Budget) SearchResult {
 // groups counts what a selection, which has passed Check, keeps of each group.
 func groups(s *space.Space, sel space.Selection) []Group {
 	var out []Group
-	for i, mask := range sel.Masks(s) {
+	masks := sel.Masks(s)
+	for i, mask := range masks {
 		g := &s.Groups[i]
 		v := Group{Name: g.Name, Kind: g.Kind.String(), N: g.N}
 		for _, kept := range mask {
@@ -59,9 +64,20 @@ func groups(s *space.Space, sel space.Selection) []Group {
 		for e, b := range g.Blocks {
 			v.Blocks = append(v.Blocks, Block{Name: b.Name, Kept: mask[e]})
 		}
+		v.Gone = gone(s, g, masks)
 		out = append(out, v)
 	}
 	return out
+}
+
+// gone tells whether every use of a width group went with a removed block. What the selection keeps of such a group says nothing.
+func gone(s *space.Space, g *space.Group, masks [][]bool) bool {
+	for _, u := range g.Uses {
+		if !slices.ContainsFunc(s.BlockOf[u.Node], func(b space.BlockRef) bool { return !masks[b.Group][b.Elem] }) {
+			return false
+		}
+	}
+	return len(g.Uses) > 0
 }
 
 // Removed lists the residual blocks that a search left out, in network order.

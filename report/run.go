@@ -277,18 +277,24 @@ func (r *SearchResult) costs() *Table {
 
 // groups lists what is left of each group.
 func (r *SearchResult) groups() *Table {
-	t := &Table{Title: "kept", Columns: []string{"group", "kind", "kept", "of", "", "removed blocks"}}
+	t := &Table{Title: "kept", Columns: []string{"group", "kind", "kept", "of", "", ""}}
 	for _, g := range r.Groups {
-		removed := ""
+		if g.Gone {
+			t.Add(g.Name, g.Kind, "0", strconv.Itoa(g.N), Percent(0), "went with its block")
+			continue
+		}
+		note := ""
 		for _, b := range g.Blocks {
-			if !b.Kept {
-				if removed != "" {
-					removed += ", "
-				}
-				removed += b.Name
+			if b.Kept {
+				continue
+			}
+			if note == "" {
+				note = "without " + b.Name
+			} else {
+				note += ", " + b.Name
 			}
 		}
-		t.Add(g.Name, g.Kind, strconv.Itoa(g.Kept), strconv.Itoa(g.N), Percent(share(int64(g.Kept), int64(g.N))), removed)
+		t.Add(g.Name, g.Kind, strconv.Itoa(g.Kept), strconv.Itoa(g.N), Percent(share(int64(g.Kept), int64(g.N))), note)
 	}
 	return t
 }

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"image/color"
 	"io"
-	"strings"
+	"strconv"
+	"sync"
 
-	"gonum.org/v1/plot"
+	xfont "golang.org/x/image/font"
 	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/font/liberation"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -19,8 +21,8 @@ import (
 )
 
 // Widths draws, as a PNG, how much of each group a selection keeps: a bar per width group in network order, its whole length light
-// and the kept part dark, and below them the residual blocks of each depth group, the removed ones crossed out. The selection has
-// passed Check. before and after are the costs for the subtitle.
+// and the kept part dark, and below them the residual blocks of each depth group, the removed ones crossed out. A group whose block
+// was removed keeps nothing. The selection has passed Check. before and after are the costs for the subtitle.
 //
 // The same arguments give the same bytes.
 func Widths(w io.Writer, title string, s *space.Space, sel space.Selection, before, after cost.Cost) error {
@@ -81,8 +83,8 @@ type picture struct {
 
 	width, height vg.Length
 	left          vg.Length // where bars begin
-	most          float64   // elements of the widest group
-	ticks         []plot.Tick
+	most          int       // elements of the widest group
+	tick          int       // elements between two lines of the axis
 
 	head, body, bodyRight, small, smallCenter text.Style
 }
@@ -110,7 +112,7 @@ func newPicture(title string, r *SearchResult) *picture {
 		numbers = max(numbers, p.body.Width(kept(g)))
 		if g.Kind == space.Width.String() {
 			p.widths = append(p.widths, g)
-			p.most = max(p.most, float64(g.N))
+			p.most = max(p.most, g.N)
 		} else {
 			p.depths = append(p.depths, g)
 		}
@@ -121,7 +123,7 @@ func newPicture(title string, r *SearchResult) *picture {
 	p.height = margin + headHeight + margin
 	if len(p.widths) > 0 {
 		p.height += vg.Length(len(p.widths))*rowHeight + axisHeight
-		p.ticks = plot.DefaultTicks{}.Ticks(0, p.most)
+		p.tick = tick(p.most)
 	}
 	if len(p.depths) > 0 {
 		p.height += section + vg.Length(len(p.depths))*rowHeight
@@ -129,17 +131,35 @@ func newPicture(title string, r *SearchResult) *picture {
 	return p
 }
 
+// tick is the power of two that cuts an axis up to most into four to seven parts: sizes of layers are round in that sense.
+func tick(most int) int {
+	t := 1
+	for most/t >= 8 {
+		t *= 2
+	}
+	return t
+}
+
+// fonts reads the typeface when the first picture is drawn: it takes longer than most commands do.
+var fonts = sync.OnceValue(func() *font.Cache { return font.NewCache(liberation.Collection()) })
+
 // style is a font of the size in the project's one typeface, centred on its line.
 func style(size font.Length, bold bool, c color.Color) text.Style {
 	f := font.Font{Typeface: "Liberation", Variant: "Sans"}
 	if bold {
-		f.Weight = 2 // x/image/font.WeightBold
+		f.Weight = xfont.WeightBold
 	}
-	return text.Style{Color: c, Font: font.From(f, size), YAlign: text.YCenter, Handler: text.Plain{Fonts: font.DefaultCache}}
+	return text.Style{Color: c, Font: font.From(f, size), YAlign: text.YCenter, Handler: text.Plain{Fonts: fonts()}}
 }
 
 func name(g Group) string { return shorten(clean(g.Name), maxName) }
-func kept(g Group) string { return fmt.Sprintf("%d of %d", g.Kept, g.N) }
+
+func kept(g Group) string {
+	if g.Gone {
+		return "with its block"
+	}
+	return fmt.Sprintf("%d of %d", g.Kept, g.N)
+}
 
 // shorten takes out the middle of a text: names of layers differ at both ends.
 func shorten(s string, n int) string {
@@ -183,20 +203,19 @@ func (p *picture) legend(c draw.Canvas, y vg.Length) {
 func (p *picture) bars(c draw.Canvas, y vg.Length) vg.Length {
 	scale := barWidth / vg.Length(p.most)
 	bottom := y - vg.Length(len(p.widths))*rowHeight
-	for _, t := range p.ticks {
-		x := p.left + vg.Length(t.Value)*scale
-		if t.IsMinor() || t.Value < 0 || t.Value > p.most {
-			continue
-		}
+	for i := 0; i <= p.most/p.tick; i++ {
+		x := p.left + vg.Length(i)*vg.Length(p.tick)*scale
 		c.StrokeLine2(draw.LineStyle{Color: rule, Width: 0.75}, x, bottom-3, x, y)
-		c.FillText(p.smallCenter, vg.Point{X: x, Y: bottom - 5}, strings.TrimSpace(t.Label))
+		c.FillText(p.smallCenter, vg.Point{X: x, Y: bottom - 5}, strconv.Itoa(i*p.tick))
 	}
 	c.FillText(p.smallCenter, vg.Point{X: p.left + barWidth/2, Y: bottom - 17}, "elements")
 	for i, g := range p.widths {
 		middle := y - (vg.Length(i)+0.5)*rowHeight
 		p.label(c, g, middle)
 		box(c, light, p.left, middle, vg.Length(g.N)*scale, barHeight)
-		box(c, strong, p.left, middle, vg.Length(g.Kept)*scale, barHeight)
+		if !g.Gone {
+			box(c, strong, p.left, middle, vg.Length(g.Kept)*scale, barHeight)
+		}
 	}
 	return bottom - axisHeight
 }
