@@ -30,57 +30,127 @@ func decode(raw []byte, o Options, file string) (*ir.Graph, error) {
 	if len(d.faults) > 0 {
 		return nil, d.err()
 	}
+	if d.order(g); len(d.faults) > 0 {
+		return nil, d.err()
+	}
 	if err := ir.Validate(g); err != nil {
-		return nil, d.wrap(err)
+		for _, err := range split(err) {
+			d.report(err)
+		}
+		return nil, d.err()
 	}
 	return g, nil
 }
 
+// split is the list that errors.Join made one error of.
+func split(err error) []error {
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		return list.Unwrap()
+	}
+	return []error{err}
+}
+
+// order reports values that are written twice or read before they are written. ir.Validate would find those too, but without a
+// limit to their number: every few bytes of a file can hold one, and each names its node.
+func (d *decoder) order(g *ir.Graph) {
+	written := make(map[string]bool, len(g.Weights)+len(g.Inputs)+len(g.Nodes))
+	write := func(p place, name string) {
+		if written[name] && !d.full() {
+			d.report(fmt.Errorf("%v: value %s is already written", p, quote(name)))
+		}
+		written[name] = true
+	}
+	for name := range g.Weights {
+		written[name] = true
+	}
+	for _, in := range g.Inputs {
+		write(place{what: "input", name: in.Name}, in.Name)
+	}
+	var later map[string]*ir.Node
+	for i, n := range g.Nodes {
+		p := place{node: n, index: i}
+		for _, list := range [][]string{n.Inputs, n.Captures} {
+			for _, name := range list {
+				if name == "" || written[name] {
+					continue
+				}
+				if d.full() {
+					return
+				}
+				if later == nil {
+					later = ir.Producers(g)
+				}
+				if w := later[name]; w != nil {
+					d.report(fmt.Errorf("%v: reads %s, which %v writes at or after it: nodes must stand in topological order",
+						p, quote(name), place{node: w}))
+				} else {
+					d.report(fmt.Errorf("%v: reads %s, which no input, weight or node provides", p, quote(name)))
+				}
+			}
+		}
+		for _, name := range n.Outputs {
+			if name != "" {
+				write(p, name)
+			}
+		}
+		if d.full() {
+			return
+		}
+	}
+	for _, out := range g.Outputs {
+		if !written[out.Name] && !d.full() {
+			d.report(fmt.Errorf("output %s: no input, weight or node provides it", quote(out.Name)))
+		}
+	}
+}
+
 func (d *decoder) model(m message) *ir.Graph {
 	g := &ir.Graph{Info: map[string]ir.ValueInfo{}, Weights: map[string]*ir.Tensor{}}
+	g.Opsets = make([]ir.Opset, 0, count(m, modelOpset))
+	g.Metadata = make([]ir.KeyValue, 0, count(m, modelMetadata))
 	graphs := 0
-	d.each(m, "", func(f field) {
+	d.each(m, place{}, func(f field) {
 		switch f.id {
 		case modelIRVersion:
-			g.IRVersion = d.int(f, "IR version")
+			g.IRVersion = d.int(f, in("IR version"))
 		case modelProducer:
-			g.Producer = d.str(f, "producer name")
+			g.Producer = d.str(f, in("producer name"))
 		case modelProducerVersion:
-			g.ProducerVersion = d.str(f, "producer version")
+			g.ProducerVersion = d.str(f, in("producer version"))
 		case modelDomain:
-			g.ModelDomain = d.str(f, "model domain")
+			g.ModelDomain = d.str(f, in("model domain"))
 		case modelVersion:
-			g.ModelVersion = d.int(f, "model version")
+			g.ModelVersion = d.int(f, in("model version"))
 		case modelDoc:
-			g.ModelDoc = d.str(f, "model doc string")
+			g.ModelDoc = d.str(f, in("model doc string"))
 		case modelOpset:
-			g.Opsets = append(g.Opsets, d.opset(d.message(f, "operator set")))
+			g.Opsets = append(g.Opsets, d.opset(d.message(f, in("operator set"))))
 		case modelMetadata:
-			k, v := d.entry(d.message(f, "metadata"), "metadata")
+			k, v := d.entry(d.message(f, in("metadata")), in("metadata"))
 			g.Metadata = append(g.Metadata, ir.KeyValue{Key: k, Value: v})
 		case modelGraph:
 			if graphs++; graphs > 1 {
-				d.fault(f.at, "", "a second graph")
+				d.fault(f.at, place{}, "a second graph")
 				return
 			}
-			d.graph(g, d.message(f, "graph"))
+			d.graph(g, d.message(f, in("graph")))
 		case modelFunctions:
-			d.fault(f.at, "", "the model defines functions of its own, which are not supported; inline them first")
+			d.fault(f.at, place{}, "the model defines functions of its own, which are not supported; inline them first")
 		}
 	})
 	if graphs == 0 && len(d.faults) == 0 {
-		d.fault(0, "", "there is no graph; this is not an ONNX model")
+		d.fault(0, place{}, "there is no graph; this is not an ONNX model")
 	}
 	return g
 }
 
 func (d *decoder) opset(m message) (o ir.Opset) {
-	d.each(m, "operator set", func(f field) {
+	d.each(m, in("operator set"), func(f field) {
 		switch f.id {
 		case opsetDomain:
-			o.Domain = d.name(f, "operator set")
+			o.Domain = d.name(f, in("operator set"))
 		case opsetVersion:
-			o.Version = d.int(f, "operator set")
+			o.Version = d.int(f, in("operator set"))
 		}
 	})
 	return o
@@ -109,8 +179,7 @@ func versionFaults(g *ir.Graph) (faults []error) {
 		if o.Domain != "" && o.Domain != "ai.onnx" {
 			continue
 		}
-		main++
-		if o.Version < minOpset || o.Version > maxOpset {
+		if main++; len(faults) < maxFaults && (o.Version < minOpset || o.Version > maxOpset) {
 			add("operator set %d is not supported, want %d to %d", o.Version, minOpset, maxOpset)
 		}
 	}
@@ -121,46 +190,49 @@ func versionFaults(g *ir.Graph) (faults []error) {
 }
 
 func (d *decoder) graph(g *ir.Graph, m message) {
-	d.each(m, "graph", func(f field) {
+	g.Nodes = make([]*ir.Node, 0, count(m, graphNode))
+	g.Inputs = make([]ir.ValueInfo, 0, count(m, graphInput))
+	g.Outputs = make([]ir.ValueInfo, 0, count(m, graphOutput))
+	d.each(m, in("graph"), func(f field) {
 		switch f.id {
 		case graphNode:
-			g.Nodes = append(g.Nodes, d.node(d.message(f, "node"), len(g.Nodes)))
+			g.Nodes = append(g.Nodes, d.node(d.message(f, in("node")), len(g.Nodes)))
 		case graphName:
-			g.Name = d.str(f, "graph name")
+			g.Name = d.str(f, in("graph name"))
 		case graphDoc:
-			g.Doc = d.str(f, "graph doc string")
+			g.Doc = d.str(f, in("graph doc string"))
 		case graphInitializer:
-			name, t := d.tensor(d.message(f, "initializer"), "initializer")
+			name, t := d.tensor(d.message(f, in("initializer")), in("initializer"))
 			switch {
 			case t == nil: // reported
 			case name == "":
-				d.fault(f.at, "initializer", "has no name")
+				d.fault(f.at, in("initializer"), "has no name")
 			case g.Weights[name] != nil:
-				d.fault(f.at, "", "initializer %s is there twice", quote(name))
+				d.fault(f.at, place{}, "initializer %s is there twice", quote(name))
 			default:
 				g.Weights[name] = t
 			}
 		case graphInput:
-			if v, ok := d.info(d.message(f, "input"), "input"); ok {
+			if v, ok := d.info(d.message(f, in("input")), in("input")); ok {
 				g.Inputs = append(g.Inputs, v)
 			} else {
-				d.fault(f.at, "", "input %s is not a tensor", quote(v.Name))
+				d.fault(f.at, place{}, "input %s is not a tensor", quote(v.Name))
 			}
 		case graphOutput:
-			if v, ok := d.info(d.message(f, "output"), "output"); ok {
+			if v, ok := d.info(d.message(f, in("output")), in("output")); ok {
 				g.Outputs = append(g.Outputs, v)
 			} else {
-				d.fault(f.at, "", "output %s is not a tensor", quote(v.Name))
+				d.fault(f.at, place{}, "output %s is not a tensor", quote(v.Name))
 			}
 		case graphValueInfo:
-			v, ok := d.info(d.message(f, "value"), "value")
+			v, ok := d.info(d.message(f, in("value")), in("value"))
 			if v.Name == "" {
-				d.fault(f.at, "value", "has no name")
+				d.fault(f.at, in("value"), "has no name")
 			} else if ok {
 				g.Info[v.Name] = v
 			}
 		case graphSparseInitializer:
-			d.fault(f.at, "", "sparse initializers are not supported; store them dense")
+			d.fault(f.at, place{}, "sparse initializers are not supported; store them dense")
 		}
 	})
 	inputs := g.Inputs[:0]
@@ -180,6 +252,7 @@ func (d *decoder) info(m message, p place) (v ir.ValueInfo, tensor bool) {
 		switch f.id {
 		case infoName:
 			v.Name = d.name(f, p)
+			p.name = v.Name
 		case infoDoc:
 			v.Doc = d.str(f, p)
 		case infoType:
@@ -203,17 +276,18 @@ func (d *decoder) tensorType(v *ir.ValueInfo, m message, p place) {
 		case tensorTypeElem:
 			n := d.int(f, p)
 			if n < 0 || n > math.MaxUint8 {
-				d.fault(f.at, p.in("%s", quote(v.Name)), "element type %d does not exist", n)
+				d.fault(f.at, p, "element type %d does not exist", n)
 			}
 			v.DType = ir.DType(n)
 		case tensorTypeShape:
-			v.Shape = ir.Shape{}
-			d.each(d.message(f, p), p, func(f field) {
+			m := d.message(f, p)
+			v.Shape = make(ir.Shape, 0, min(count(m, shapeDim), maxRank))
+			d.each(m, p, func(f field) {
 				if f.id != shapeDim {
 					return
 				}
 				if len(v.Shape) >= maxRank {
-					d.fault(f.at, p.in("%s", quote(v.Name)), "more than %d axes", maxRank)
+					d.fault(f.at, p, "more than %d axes", maxRank)
 					return
 				}
 				v.Shape = append(v.Shape, d.dim(d.message(f, p), p))

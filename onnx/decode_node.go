@@ -11,8 +11,14 @@ import (
 // node reads a NodeProto. index counts nodes for the sake of those without a name.
 func (d *decoder) node(m message, index int) *ir.Node {
 	n := &ir.Node{}
+	if k := count(m, nodeInput); k > 0 {
+		n.Inputs = make([]string, 0, k)
+	}
+	if k := count(m, nodeOutput); k > 0 {
+		n.Outputs = make([]string, 0, k)
+	}
 	attrs := 0
-	where := place("").in("node %d", index)
+	where := place{node: n, index: index}
 	d.each(m, where, func(f field) {
 		switch f.id {
 		case nodeInput:
@@ -35,16 +41,14 @@ func (d *decoder) node(m message, index int) *ir.Node {
 			attrs++
 		}
 	})
-	name := n.Name
-	if name == "" {
-		name = n.ID()
-	}
-	where = place("node " + quote(name) + " (" + clip(n.Op) + ")")
 	if n.Op == "" {
 		d.fault(m.at, where, "has no operator")
 	}
 	if n.Domain == ir.DomainDMS {
 		d.fault(m.at, where, "operators of domain %q exist in training only", ir.DomainDMS)
+	}
+	if label := n.Label(); len(label)*len(n.Outputs) > maxLabels*(maxShown+len(m.raw)) {
+		d.fault(m.at, where, "a name of %d bytes on a node of %d outputs", len(label), len(n.Outputs))
 	}
 	if attrs == 0 || d.full() {
 		return n
@@ -61,8 +65,6 @@ func (d *decoder) node(m message, index int) *ir.Node {
 	return n
 }
 
-func clip(s string) string { return s[:min(len(s), 100)] }
-
 // attributeKinds gives every field that holds a value the kind of attribute it belongs to.
 var attributeKinds = map[protowire.Number]ir.AttrKind{
 	attrFloat: ir.AttrFloat, attrInt: ir.AttrInt, attrString: ir.AttrString, attrTensor: ir.AttrTensor,
@@ -76,8 +78,9 @@ func (d *decoder) attribute(n *ir.Node, m message, where place, outer *captures)
 	var name string
 	var stated int64
 	var kind ir.AttrKind // as the fields say; 0 where none holds a value
-	counts := map[protowire.Number]int{}
-	d.each(m, where.in("attribute"), func(f field) {
+	var count counts
+	where.what = "attribute"
+	d.each(m, where, func(f field) {
 		switch f.id {
 		case attrName:
 			name = d.name(f, where)
@@ -91,23 +94,24 @@ func (d *decoder) attribute(n *ir.Node, m message, where place, outer *captures)
 				return
 			}
 			if kind != 0 && kind != k {
-				d.fault(f.at, where, "attribute %s has values of two kinds, %v and %v", quote(name), kind, k)
+				where.name = name
+				d.fault(f.at, where, "has values of two kinds, %v and %v", kind, k)
 			}
 			kind = k
 			switch f.id {
 			case attrFloats:
-				counts[f.id] += elements(f, protowire.Fixed32Type)
+				count.floats += elements(f, protowire.Fixed32Type)
 			case attrInts:
-				counts[f.id] += elements(f, protowire.VarintType)
+				count.ints += elements(f, protowire.VarintType)
 			case attrStrings:
-				counts[f.id]++
+				count.strings++
 			}
 		}
 	})
 	if d.full() {
 		return
 	}
-	where = where.in("attribute %s", clip(name))
+	where.name = name
 	if name == "" {
 		d.fault(m.at, where, "has no name")
 		return
@@ -136,21 +140,24 @@ func (d *decoder) attribute(n *ir.Node, m message, where place, outer *captures)
 		a.Raw = append([]byte{}, m.raw...)
 		d.captureAttribute(m, where, outer)
 	default:
-		d.value(&a, m, where, counts)
+		d.value(&a, m, where, count)
 	}
 	n.Attrs[name] = a
 }
 
+// counts are the elements in the list fields of an attribute.
+type counts struct{ floats, ints, strings int }
+
 // value reads the value of an attribute whose kind is known and of whose list fields the elements are counted.
-func (d *decoder) value(a *ir.Attr, m message, where place, counts map[protowire.Number]int) {
-	if n := counts[attrFloats]; n > 0 {
-		a.Floats = make([]float32, 0, n)
+func (d *decoder) value(a *ir.Attr, m message, where place, n counts) {
+	if n.floats > 0 {
+		a.Floats = make([]float32, 0, n.floats)
 	}
-	if n := counts[attrInts]; n > 0 {
-		a.Ints = make([]int64, 0, n)
+	if n.ints > 0 {
+		a.Ints = make([]int64, 0, n.ints)
 	}
-	if n := counts[attrStrings]; n > 0 {
-		a.Strings = make([]string, 0, n)
+	if n.strings > 0 {
+		a.Strings = make([]string, 0, n.strings)
 	}
 	d.each(m, where, func(f field) {
 		switch f.id {

@@ -3,6 +3,7 @@ package onnx
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/dms-go/dms/ir"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -43,15 +44,20 @@ func (d *decoder) tensor(m message, where place) (name string, t *ir.Tensor) {
 	if len(d.faults) > before || d.full() {
 		return s.name, nil
 	}
-	where = where.in("%s", quote(s.name))
+	if where.name == "" {
+		where.name = s.name
+	}
 	size := s.dtype.Size()
 	if size == 0 && s.dtype != ir.String {
 		d.fault(m.at, where, "elements of type %v are not supported", s.dtype)
 		return s.name, nil
 	}
 	n := 1
+	if slices.Contains(s.shape, 0) {
+		n = 0
+	}
 	for _, axis := range s.shape {
-		if axis > 0 && n > math.MaxInt/8/axis {
+		if n > 0 && n > math.MaxInt32/axis {
 			d.fault(m.at, where, "shape %v has too many elements", s.shape)
 			return s.name, nil
 		}
@@ -113,7 +119,7 @@ func (d *decoder) stored(m message, where place) (s stored) {
 				case len(s.shape) >= maxRank:
 					d.fault(f.at, where, "more than %d axes", maxRank)
 					return false
-				case v > math.MaxInt64 || int64(int(v)) != int64(v):
+				case v > math.MaxInt32:
 					d.fault(f.at, where, "an axis of size %d", int64(v))
 					return false
 				}
@@ -149,21 +155,20 @@ func (d *decoder) stored(m message, where place) (s stored) {
 			}
 		}
 	})
+	if where.name == "" {
+		where.name = s.name
+	}
 	if located {
 		if s.source != 0 {
-			d.fault(m.at, where.in("%s", quote(s.name)), "has values of its own and external data as well")
+			d.fault(m.at, where, "has values of its own and external data as well")
 		}
 		s.source = tensorExternal
 		return s
 	}
 	// The type may stand behind the elements, so this waits for the end.
 	if row, ok := typed[s.source]; ok {
-		fits := false
-		for _, dtype := range row.of {
-			fits = fits || dtype == s.dtype
-		}
-		if !fits {
-			d.fault(m.at, where.in("%s", quote(s.name)), "elements of type %v do not belong into field %d", s.dtype, s.source)
+		if !slices.Contains(row.of, s.dtype) {
+			d.fault(m.at, where, "elements of type %v do not belong into field %d", s.dtype, s.source)
 		}
 	}
 	return s

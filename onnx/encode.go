@@ -1,11 +1,9 @@
 package onnx
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/dms-go/dms/ir"
@@ -29,13 +27,8 @@ func encode(g *ir.Graph) (*parts, error) {
 	if err := ir.Validate(g); err != nil {
 		return nil, fmt.Errorf("onnx: %w", err)
 	}
-	faults := versionFaults(g)
-	faults = append(faults, unwritable(g)...)
-	if len(faults) > 0 {
-		for i, err := range faults[:min(len(faults), maxFaults)] {
-			faults[i] = fmt.Errorf("onnx: %w", err)
-		}
-		return nil, errors.Join(faults[:min(len(faults), maxFaults)]...)
+	if err := writable(g); err != nil {
+		return nil, err
 	}
 	file := model(g)
 	if file.size > maxFile {
@@ -43,103 +36,6 @@ func encode(g *ir.Graph) (*parts, error) {
 			file.size, maxFile)
 	}
 	return file, nil
-}
-
-// unwritable lists what a valid graph may hold and a file may not.
-func unwritable(g *ir.Graph) (faults []error) {
-	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	name := func(where, s string) {
-		if len(s) > maxName {
-			add("%s: a name of %d bytes, the limit is %d", where, len(s), maxName)
-		}
-	}
-	for _, o := range g.Opsets {
-		name("operator set", o.Domain)
-	}
-	info := func(where string, v ir.ValueInfo) {
-		where += " " + quote(v.Name)
-		name(where, v.Name)
-		if len(v.Shape) > maxRank {
-			add("%s: more than %d axes", where, maxRank)
-		}
-		for _, dim := range v.Shape {
-			name(where, dim.Sym)
-			if dim.Sym == "" && (dim.Size < 0 || dim.Size > math.MaxInt32) {
-				add("%s: an axis of size %d", where, dim.Size)
-			}
-			if dim.Sym != "" && dim.Size != 0 {
-				add("%s: an axis of size %d and %s at once", where, dim.Size, quote(dim.Sym))
-			}
-		}
-	}
-	tensor := func(where string, t *ir.Tensor) {
-		if len(t.Shape) > maxRank {
-			add("%s: more than %d axes", where, maxRank)
-		}
-	}
-	for _, v := range g.Inputs {
-		info("input", v)
-	}
-	for _, v := range g.Outputs {
-		info("output", v)
-	}
-	for _, key := range slices.Sorted(maps.Keys(g.Info)) {
-		v := g.Info[key]
-		if key != v.Name || key == "" {
-			add("the note on value %s names %s", quote(key), quote(v.Name))
-		}
-		info("value", v)
-	}
-	for _, key := range slices.Sorted(maps.Keys(g.Weights)) {
-		name("weight "+quote(key), key)
-		tensor("weight "+quote(key), g.Weights[key])
-	}
-	for _, n := range g.Nodes {
-		where := "node " + quote(n.ID()) + " (" + clip(n.Op) + ")"
-		if n.Domain == ir.DomainDMS {
-			add("%s: operators of domain %q exist in training only", where, ir.DomainDMS)
-		}
-		for _, list := range [][]string{{n.Name, n.Op, n.Domain}, n.Inputs, n.Outputs} {
-			for _, s := range list {
-				name(where, s)
-			}
-		}
-		for _, key := range slices.Sorted(maps.Keys(n.Attrs)) {
-			a := n.Attrs[key]
-			where := where + ": attribute " + quote(key)
-			name(where, key)
-			switch {
-			case key == "":
-				add("%s: has no name", where)
-			case a.Kind == ir.AttrTensor:
-				tensor(where, a.Tensor)
-			case a.Kind == ir.AttrRaw:
-				if err := checkRaw(a.Raw, key); err != nil {
-					add("%s: %w", where, err)
-				}
-			case a.Kind == 0 || a.Kind == 5 || a.Kind > ir.AttrStrings:
-				add("%s: kind %d does not exist", where, a.Kind)
-			}
-		}
-	}
-	return faults
-}
-
-// checkRaw tells whether raw is an AttributeProto of the given name.
-func checkRaw(raw []byte, name string) error {
-	found := ""
-	if _, err := walk(message{raw, 0}, func(f field) bool {
-		if f.id == attrName {
-			found = string(f.body.raw)
-		}
-		return true
-	}); err != nil {
-		return err
-	}
-	if found != name {
-		return fmt.Errorf("its bytes name it %s", quote(found))
-	}
-	return nil
 }
 
 func model(g *ir.Graph) *parts {

@@ -6,7 +6,8 @@
 // What a graph does not hold is lost: training information, quantisation annotations, denotations, metadata of nodes, doc strings
 // of tensors and attributes, types of inner values that are not tensors. What would change the meaning is refused: functions
 // of the model's own, sparse initializers, tensors of unknown element types, nodes out of topological order. An initializer that
-// is listed as a graph input too is a weight, not an input.
+// is listed as a graph input too is a weight, not an input. Weights are written into the model file itself, which so ends at 2 GiB;
+// they are read from external files too.
 //
 // Files are untrusted. Every length is held against what the file has before memory is taken, and Decode needs at most
 // memoryFactor times the size of its input, next to a constant and the bytes of external data.
@@ -14,8 +15,8 @@ package onnx
 
 import "google.golang.org/protobuf/encoding/protowire"
 
-// memoryFactor bounds the memory that Decode takes per byte of input. It is reached by files of many tiny nodes; a file of weights
-// needs about twice its size.
+// memoryFactor bounds the memory that Decode takes per byte of input. Files of many tiny nodes come nearest, with about half of it; a
+// file of weights needs about twice its size.
 const memoryFactor = 128
 
 const (
@@ -27,6 +28,7 @@ const (
 	maxName   = 16 << 10  // bytes of one name of a node, value, operator or attribute
 	maxDepth  = 32        // of subgraphs within subgraphs
 	maxRank   = 64
+	maxLabels = 32 // times its size in the file, for a node's name once per output: ir.Validate keeps that
 
 	defaultMaxExternal = 8 << 30
 )

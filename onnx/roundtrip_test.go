@@ -90,7 +90,7 @@ func TestZooNetworksSurviveARoundTrip(t *testing.T) {
 }
 
 func TestRandomNetworksSurviveARoundTrip(t *testing.T) {
-	for seed := range uint64(50) {
+	for seed := range uint64(200) {
 		g := testkit.RandomConvNet(rand.New(rand.NewPCG(seed, 0)))
 		raw := encoded(t, g)
 		back, err := Decode(raw, Options{})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/dms-go/dms/ir"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -29,15 +30,39 @@ type decoder struct {
 	external external
 }
 
-// place names what is being read, outermost first: `node "conv1" (Conv): attribute pads`.
-type place string
+// place names what is being read, outermost first: `node "conv1" (Conv): attribute "pads"`. It is put into words only where there is
+// a fault: a file may have a place in every few bytes.
+type place struct {
+	node  *ir.Node // nil outside nodes
+	index int      // of node
+	what  string
+	name  string // of what
+}
 
-func (p place) in(format string, args ...any) place {
-	inner := place(fmt.Sprintf(format, args...))
-	if p == "" {
-		return inner
+func in(what string) place { return place{what: what} }
+
+func (p place) String() string {
+	s := ""
+	if p.node != nil {
+		name := fmt.Sprint(p.index)
+		if p.node.Name != "" {
+			name = quote(p.node.Name)
+		} else if id := p.node.ID(); id != "" {
+			name = quote(id)
+		}
+		s = "node " + name
+		if p.node.Op != "" {
+			s += " (" + clip(p.node.Op) + ")"
+		}
+		if p.what != "" {
+			s += ": "
+		}
 	}
-	return p + ": " + inner
+	s += p.what
+	if p.name != "" {
+		s += " " + quote(p.name)
+	}
+	return s
 }
 
 // fault reports what is wrong at a byte of the file.
@@ -46,8 +71,8 @@ func (d *decoder) fault(at int, p place, format string, args ...any) {
 		return
 	}
 	err := fmt.Errorf(format, args...)
-	if p != "" {
-		err = fmt.Errorf("%s: %w", p, err)
+	if where := p.String(); where != "" {
+		err = fmt.Errorf("%s: %w", where, err)
 	}
 	d.report(fmt.Errorf("byte %d: %w", at, err))
 }
@@ -76,13 +101,26 @@ func (d *decoder) err() error {
 	return errors.Join(d.faults...)
 }
 
-// quote is a name for an error: a hostile file may hold long ones.
+const maxShown = 100 // bytes of a name in an error: a hostile file may hold long ones
+
 func quote(name string) string {
-	const limit = 100
-	if len(name) > limit {
-		return fmt.Sprintf("%q…", name[:limit])
+	if len(name) > maxShown {
+		return fmt.Sprintf("%q…", name[:maxShown])
 	}
 	return fmt.Sprintf("%q", name)
+}
+
+func clip(s string) string { return s[:min(len(s), maxShown)] }
+
+// count is how many fields of m have the number id. It reports no faults; what follows one does not count.
+func count(m message, id protowire.Number) (n int) {
+	walk(m, func(f field) bool {
+		if f.id == id {
+			n++
+		}
+		return true
+	})
+	return n
 }
 
 // each calls f on every field of m in order, groups left out. The wire format's own faults are reported here; f is not called on
