@@ -23,7 +23,7 @@ const module = "github.com/dms-go/dms"
 var root = filepath.Join("..", "..")
 
 // files lists the files of the project with slashes, relative to the module: what git keeps, so that scratch files are nobody's
-// business until they are added. Without git it is everything but what begins with a point, save .ci.
+// business until they are added. Without git it is everything but what begins with a point; of .ci it is the scripts.
 func files(t *testing.T) []string {
 	t.Helper()
 	cmd := exec.Command("git", "ls-files", "-z")
@@ -44,7 +44,8 @@ func files(t *testing.T) []string {
 		if err != nil {
 			return err
 		}
-		if hidden := strings.HasPrefix(d.Name(), ".") && name != "." && name != ".ci"; hidden {
+		installed := strings.HasPrefix(name, ".ci/") && d.IsDir()
+		if hidden := strings.HasPrefix(d.Name(), ".") && name != "." && name != ".ci"; hidden || installed {
 			if d.IsDir() {
 				return fs.SkipDir
 			}
