@@ -17,7 +17,7 @@ const ResultName = "result.json"
 type SearchResult struct {
 	Before  cost.Cost       `json:"before"`
 	After   cost.Cost       `json:"after"`
-	Budgets []search.Budget `json:"budgets"`
+	Budgets []search.Budget `json:"budgets,omitempty"`
 	Groups  []Group         `json:"groups"` // in the order of the space
 
 	*train.Score // of the smaller network on the test samples; nil when not measured

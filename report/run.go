@@ -14,7 +14,6 @@ import (
 	"strconv"
 
 	"github.com/dms-go/dms/internal/rundir"
-	"github.com/dms-go/dms/search"
 	"github.com/dms-go/dms/space"
 	"github.com/dms-go/dms/train"
 )
@@ -67,11 +66,23 @@ func ReadRun(path string) (*Run, error) {
 	return r, nil
 }
 
-// setting is one value of config.json as text, "" where it is missing.
+// setting is one value of config.json as text, "" where it is missing. Of a model or data set, which come with details, it is the name.
 func (r *Run) setting(key string) string {
 	raw, ok := r.Config[key]
 	if !ok {
 		return ""
+	}
+	var named struct {
+		Model json.RawMessage `json:"model"`
+		Spec  json.RawMessage `json:"spec"`
+	}
+	if err := json.Unmarshal(raw, &named); err == nil {
+		switch {
+		case len(named.Model) > 0:
+			raw = named.Model
+		case len(named.Spec) > 0:
+			raw = named.Spec
+		}
 	}
 	var s string
 	if err := json.Unmarshal(raw, &s); err == nil {
@@ -204,36 +215,26 @@ func (r *Run) WriteJSON(w io.Writer) error { return writeJSON(w, r) }
 
 // WriteText writes the summary for people: what ran, what came out, how it went, with which settings.
 func (r *Run) WriteText(w io.Writer) error {
+	var tables []*Table
 	if _, err := fmt.Fprintln(w, clean(r.headline())); err != nil {
 		return err
 	}
-	tables := []*Table{}
 	if r.Search != nil {
-		tables = append(tables, r.Search.costs(), r.Search.groups())
+		tables = r.Search.tables()
 	} else if r.Last != nil && len(r.Last.Kept) > 0 {
 		tables = append(tables, r.unfinished())
 	}
 	if r.Train != nil {
-		t := &Table{Title: "on the test samples", Columns: []string{"top-1", "correct", "of", "loss"}}
-		t.Add(Percent(r.Train.Top1), strconv.Itoa(r.Train.Correct), strconv.Itoa(r.Train.Total), number(r.Train.Loss))
-		tables = append(tables, t)
+		tables = append(tables, score(r.Train.Score))
 	}
 	if r.Last != nil {
 		tables = append(tables, r.progress())
 	}
 	tables = append(tables, r.settings())
-	for _, t := range tables {
-		if len(t.Rows) == 0 {
-			continue
-		}
-		if _, err := fmt.Fprintln(w); err != nil {
-			return err
-		}
-		if err := t.WriteText(w); err != nil {
-			return err
-		}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
 	}
-	return nil
+	return writeTables(w, tables)
 }
 
 // headline says what ran, on what, and how far it came.
@@ -242,7 +243,7 @@ func (r *Run) headline() string {
 	if s == "" {
 		s = "run"
 	}
-	for _, part := range []struct{ before, key string }{{" of ", "model"}, {" on ", "data"}, {", seed ", "seed"}, {", version ", "version"}, {", ", "instruction_set"}} {
+	for _, part := range []struct{ before, key string }{{" of ", "model"}, {" on ", "data"}, {", version ", "version"}, {", kernels ", "instruction_set"}} {
 		if v := r.setting(part.key); v != "" {
 			s += part.before + v
 		}
@@ -254,49 +255,6 @@ func (r *Run) headline() string {
 		}
 	}
 	return s
-}
-
-// costs compares the network before and after a search with the budgets.
-func (r *SearchResult) costs() *Table {
-	t := &Table{Title: "cost of one sample", Columns: []string{"", "before", "after", "", "budget"}}
-	for _, m := range costMetrics {
-		before, after, budget := r.Before.Of(m.metric), r.After.Of(m.metric), ""
-		for _, b := range r.Budgets {
-			if b.Metric == m.metric {
-				target := b.Amount
-				if b.Share > 0 {
-					target = int64(b.Share * float64(before))
-				}
-				budget = m.write(target)
-			}
-		}
-		t.Add(search.MetricName(m.metric), m.write(before), m.write(after), Percent(share(after, before)), budget)
-	}
-	return t
-}
-
-// groups lists what is left of each group.
-func (r *SearchResult) groups() *Table {
-	t := &Table{Title: "kept", Columns: []string{"group", "kind", "kept", "of", "", ""}}
-	for _, g := range r.Groups {
-		if g.Gone {
-			t.Add(g.Name, g.Kind, "0", strconv.Itoa(g.N), Percent(0), "went with its block")
-			continue
-		}
-		note := ""
-		for _, b := range g.Blocks {
-			if b.Kept {
-				continue
-			}
-			if note == "" {
-				note = "without " + b.Name
-			} else {
-				note += ", " + b.Name
-			}
-		}
-		t.Add(g.Name, g.Kind, strconv.Itoa(g.Kept), strconv.Itoa(g.N), Percent(share(int64(g.Kept), int64(g.N))), note)
-	}
-	return t
 }
 
 // unfinished lists the groups of a search that has no result yet as its last line of metrics has them, by name.
@@ -328,17 +286,19 @@ func (r *Run) progress() *Table {
 	return t
 }
 
-// settings lists config.json but for what the headline says, nested names joined by points.
+// settings lists config.json but for what the headline says, nested names joined by points. The settings of the command itself come
+// last and have the names by which the command line takes them.
 func (r *Run) settings() *Table {
 	t := &Table{Title: "settings", Columns: []string{"setting", "value"}}
 	for _, key := range slices.Sorted(maps.Keys(r.Config)) {
 		switch key {
-		case "command", "model", "data", "seed", "version", "instruction_set":
-		case "settings":
-			flatten(t, "", r.Config[key], 0)
+		case "command", "version", "instruction_set", r.Command:
 		default:
 			flatten(t, key, r.Config[key], 0)
 		}
+	}
+	if own, ok := r.Config[r.Command]; ok {
+		flatten(t, "", own, 0)
 	}
 	return t
 }

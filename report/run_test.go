@@ -26,8 +26,8 @@ func writeSearch(t testing.TB, finished bool) string {
 	cfg.Budgets = []search.Budget{budget}
 	path := filepath.Join(t.TempDir(), "run")
 	d, err := rundir.Create(path, map[string]any{
-		"command": "search", "version": "v0.1", "seed": uint64(1<<63 + 1), "instruction_set": "avx2",
-		"model": "zoo:resnet20", "data": "glyphs", "settings": cfg,
+		"command": "search", "version": "v0.1", "instruction_set": "avx2",
+		"model": map[string]any{"model": "zoo:resnet20"}, "data": map[string]any{"spec": "glyphs", "seed": uint64(1<<63 + 1)}, "search": cfg,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +50,7 @@ func writeSearch(t testing.TB, finished bool) string {
 		t.Fatal(err)
 	}
 	result := NewSearchResult(&search.Result{Space: s, Selection: sel, Before: m.Full(), After: m.At(sel)}, cfg.Budgets)
+	result.Score = &train.Score{Correct: 91, Total: 100, Top1: 0.91, Loss: 0.3}
 	if err := d.WriteFile(ResultName, func(w io.Writer) error { return json.NewEncoder(w).Encode(result) }); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,9 @@ func TestRunSumsUpASearch(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"search of zoo:resnet20 on glyphs, seed 9223372036854775809, version v0.1, avx2\n",
+		"search of zoo:resnet20 on glyphs, version v0.1, kernels avx2\n",
+		"\ndata.seed 9223372036854775809\n",
+		"\non the test samples\ntop-1 correct of loss\n91.0% 91 100 0.3\n",
 		"\ncost of one sample\n",
 		"\nlayer1.0.conv1 width 8 16 50.0%\n",
 		"\nlayer2.1.conv1 width 0 32 0.0% went with its block\n",
@@ -116,15 +119,15 @@ func TestRunAsJSONKeepsEveryNumber(t *testing.T) {
 		Last    struct{ A map[string]float64 }
 		Search  SearchResult `json:"search"`
 		Config  struct {
-			Seed     uint64        `json:"seed"`
-			Settings search.Config `json:"settings"`
+			Data   struct{ Seed uint64 }
+			Search search.Config `json:"search"`
 		} `json:"config"`
 	}
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Run != path || got.Command != "search" || got.Config.Seed != 1<<63+1 || got.Config.Settings.Train.Batch != train.Default().Batch ||
-		got.Last.A["conv1+3"] != 0.25 || got.Search.After != r.Search.After || len(got.Search.Groups) != len(r.Search.Groups) {
+	if got.Run != path || got.Command != "search" || got.Config.Data.Seed != 1<<63+1 || got.Config.Search.Train.Batch != train.Default().Batch ||
+		got.Last.A["conv1+3"] != 0.25 || got.Search.After != r.Search.After || got.Search.Score == nil || got.Search.Top1 != 0.91 || len(got.Search.Groups) != len(r.Search.Groups) {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -147,7 +150,7 @@ func TestRunSumsUpAnUnfinishedSearch(t *testing.T) {
 
 func TestRunSumsUpATraining(t *testing.T) {
 	path := writeFiles(t, map[string]string{
-		"config.json":   `{"command": "train", "model": "small.onnx", "settings": {"steps": 10}}`,
+		"config.json":   `{"command": "train", "model": "small.onnx", "train": {"steps": 10}}`,
 		"metrics.jsonl": `{"step":10,"steps":10,"loss":0.5,"accuracy":0.8,"rate":0.01}` + "\n",
 		"result.json":   `{"correct":97,"total":100,"top1":0.97,"top5":1,"loss":0.12}`,
 	})
@@ -173,7 +176,8 @@ last     10   0.5     80.0%  0.01
 
 settings
 setting  value
-steps       10
+model    small.onnx
+steps    10
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
@@ -238,7 +242,7 @@ func TestRunRefusesFilesThatDoNotHoldTogether(t *testing.T) {
 
 func TestRunTakesNestedSettingsApartOnlySoFar(t *testing.T) {
 	const deep = 5000
-	path := writeFiles(t, map[string]string{"config.json": `{"settings":` + strings.Repeat(`{"a":`, deep) + "1" + strings.Repeat("}", deep) + "}"})
+	path := writeFiles(t, map[string]string{"config.json": `{"x":` + strings.Repeat(`{"a":`, deep) + "1" + strings.Repeat("}", deep) + "}"})
 	r, err := ReadRun(path)
 	if err != nil {
 		t.Fatal(err)
@@ -261,7 +265,7 @@ func FuzzReadRun(f *testing.F) {
 		seed[i] = raw
 	}
 	f.Add(seed[0], seed[1], seed[2], seed[3])
-	f.Add([]byte(`{"command":"train","settings":{"a":{"b":[1]}}}`), []byte(`{"a":{"g":1},"kept":{"g":2},"spent":{"macs":1e300}}`), []byte(`{"top1":2}`), []byte(`{"keep":{}}`))
+	f.Add([]byte(`{"command":"train","model":{"model":1},"train":{"a":{"b":[1]}}}`), []byte(`{"a":{"g":1},"kept":{"g":2},"spent":{"macs":1e300}}`), []byte(`{"top1":2}`), []byte(`{"keep":{}}`))
 	folder := f.TempDir()
 	f.Fuzz(func(t *testing.T, config, metrics, result, selection []byte) {
 		for i, raw := range [4][]byte{config, metrics, result, selection} {
