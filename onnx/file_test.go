@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/dms-go/dms/ir"
@@ -40,7 +39,7 @@ func TestExternalData(t *testing.T) {
 		os.Symlink(filepath.Join(above, "secret"), filepath.Join(dir, "absolute")),
 		os.Symlink("..", filepath.Join(dir, "up")),
 		os.Symlink("sub/w.bin", filepath.Join(dir, "in")),
-		syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o666),
+		makePipe(filepath.Join(dir, "pipe")),
 	} {
 		if err != nil {
 			t.Fatal(err)
