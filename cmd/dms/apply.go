@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/dms-go/dms"
+	"github.com/dms-go/dms/cost"
+	"github.com/dms-go/dms/prune"
+	"github.com/dms-go/dms/report"
+	"github.com/dms-go/dms/search"
+	"github.com/dms-go/dms/space"
+	"github.com/spf13/cobra"
+)
+
+func newApply(c *console) *cobra.Command {
+	var src modelSource
+	var out string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "apply MODEL SELECTION -o FILE.onnx",
+		Short: "Cut a selection out of a network",
+		Long: `apply removes from a network everything that a selection does not keep and writes what remains. SELECTION is the selection.json of a search,
+or one written by hand: {"keep": {"layer1.0.conv1": [0, 2, 3]}}. Groups that it does not name stay whole; 'dms inspect' lists them.
+
+The weights are those of MODEL, cut; a network of which much was removed wants fine-tuning by 'dms train'.`,
+		Example: `  dms apply model.onnx run/selection.json -o small.onnx`,
+		Args:    arguments("a MODEL", "a SELECTION"),
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&out, "out", "o", "", "the file to write")
+	fl.StringVar(&src.Weights, "weights", "", "a .safetensors file with the weights of a zoo MODEL")
+	fl.BoolVar(&asJSON, "json", false, "print costs before and after as JSON")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		src.Model = args[0]
+		if err := newFile(out, "small.onnx"); err != nil {
+			return err
+		}
+		g, err := src.load()
+		if err != nil {
+			return err
+		}
+		s, err := dms.Inspect(g, space.Options{})
+		if err != nil {
+			return err
+		}
+		f, err := os.Open(args[1])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		sel, err := space.ReadSelection(f, s)
+		if err != nil {
+			return withHint(err, "'dms inspect %s' lists the groups of the network", args[0])
+		}
+		small, err := prune.Apply(g, s, sel)
+		if err != nil {
+			return err
+		}
+		before, err := cost.Count(g)
+		if err != nil {
+			return err
+		}
+		after, err := cost.Count(small)
+		if err != nil {
+			return err
+		}
+		if err := dms.Save(out, small); err != nil {
+			return err
+		}
+		result := report.NewSearchResult(&search.Result{Space: s, Selection: sel, Before: before, After: after}, nil)
+		if asJSON {
+			return printJSON(c.out, result)
+		}
+		c.say("wrote %s", out)
+		return result.WriteText(c.out)
+	}
+	return cmd
+}
+
+// newFile refuses a name to write to that is missing or taken: nothing is ever overwritten.
+func newFile(out, example string) error {
+	if out == "" {
+		return withHint(misuse("-o FILE is missing"), "give the file to write, such as -o %s", example)
+	}
+	switch _, err := os.Lstat(out); {
+	case err == nil:
+		return withHint(misuse("%s exists already", out), "give another name, or remove it first")
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return nil
+}

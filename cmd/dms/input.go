@@ -1,0 +1,186 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/dms-go/dms"
+	"github.com/dms-go/dms/data"
+	"github.com/dms-go/dms/ir"
+	"github.com/dms-go/dms/space"
+	"github.com/spf13/cobra"
+)
+
+// normalizeKey is the model metadata that says how pixels become inputs, so that a file that dms wrote is evaluated as it was trained.
+const normalizeKey = "dms.normalize"
+
+// modelSource names a network and where its weights come from.
+type modelSource struct {
+	Model   string `json:"model"`
+	Weights string `json:"weights,omitempty"`
+	SHA256  string `json:"sha256,omitempty"` // of the files' bytes
+}
+
+func (s modelSource) load() (*ir.Graph, error) { return dms.Load(s.Model, s.Weights) }
+
+// pinned is s with absolute paths and a digest, which names the same network from any folder.
+func (s modelSource) pinned() (modelSource, error) {
+	h := sha256.New()
+	var files []string
+	if !strings.HasPrefix(s.Model, "zoo:") {
+		files = append(files, s.Model)
+	}
+	if s.Weights != "" {
+		files = append(files, s.Weights)
+	}
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			return s, err
+		}
+		_, err = io.Copy(h, f)
+		f.Close()
+		if err != nil {
+			return s, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if len(files) > 0 {
+		s.SHA256 = hex.EncodeToString(h.Sum(nil))
+	}
+	if !strings.HasPrefix(s.Model, "zoo:") {
+		s.Model = absolute(s.Model)
+	}
+	if s.Weights != "" {
+		s.Weights = absolute(s.Weights)
+	}
+	return s, nil
+}
+
+// check holds the files against the digest that a run was started with.
+func (s modelSource) check() error {
+	now, err := s.pinned()
+	if err != nil {
+		return err
+	}
+	if now.SHA256 != s.SHA256 {
+		return withHint(fmt.Errorf("%s is not the file that the run was started with", s.Model), "put the old file back, or start a new run")
+	}
+	return nil
+}
+
+func absolute(path string) string {
+	if p, err := filepath.Abs(path); err == nil {
+		return p
+	}
+	return path
+}
+
+// dataSource names a data set.
+type dataSource struct {
+	Spec  string `json:"spec"`
+	Size  int    `json:"size,omitempty"`  // side of the images; 0 follows the network
+	Seed  uint64 `json:"seed,omitempty"`  // of drawn or split data sets
+	Train int    `json:"train,omitempty"` // at most so many training samples; 0 is all
+	Test  int    `json:"test,omitempty"`
+}
+
+func (s *dataSource) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.Spec, "data", "", "data set: cifar10:DIR, fashion-mnist:DIR, imagefolder:DIR, a path, or glyphs")
+	f.IntVar(&s.Size, "image-size", 0, "side of photos in pixels (default: what the network takes)")
+	f.IntVar(&s.Train, "train-samples", 0, "use at most so many training samples (default: all)")
+	f.IntVar(&s.Test, "test-samples", 0, "use at most so many test samples (default: all)")
+}
+
+// pinned is s with an absolute path.
+func (s dataSource) pinned() dataSource {
+	kind, path, found := strings.Cut(s.Spec, ":")
+	switch {
+	case found && path != "" && !strings.ContainsAny(kind, `/\`) && len(kind) > 1:
+		s.Spec = kind + ":" + absolute(path)
+	case s.Spec != "glyphs":
+		s.Spec = absolute(s.Spec)
+	}
+	return s
+}
+
+// open reads the data set in the size that g takes.
+func (s dataSource) open(g *ir.Graph) (*data.Source, error) {
+	if s.Spec == "" {
+		return nil, withHint(misuse("--data is missing"), "give a data set such as --data cifar10:DIR, or --data glyphs, which needs no download")
+	}
+	o := data.Options{Size: s.Size, Seed: s.Seed, TrainLen: s.Train, TestLen: s.Test}
+	if in := g.Inputs; o.Size == 0 && len(in) > 0 && len(in[0].Shape) == 4 && in[0].Shape[2].Known() {
+		o.Size = in[0].Shape[2].Size
+	}
+	return data.Open(s.Spec, o)
+}
+
+// normalization is the spec that holds for g on src: what was asked for, else what the file says, else the data set's own.
+func normalization(asked string, g *ir.Graph) string {
+	if asked != "" {
+		return asked
+	}
+	return g.Meta(normalizeKey)
+}
+
+// remember writes into g how its pixels were normalised.
+func remember(g *ir.Graph, src *data.Source, spec string) error {
+	mean, std, err := data.Normalization(src, spec)
+	if err != nil {
+		return err
+	}
+	g.SetMeta(normalizeKey, "mean="+numbers(mean)+";std="+numbers(std))
+	return nil
+}
+
+func numbers(v []float32) string {
+	var parts []string
+	for _, x := range v {
+		parts = append(parts, strconv.FormatFloat(float64(x), 'g', -1, 32))
+	}
+	return strings.Join(parts, ",")
+}
+
+// spaceFlags steer what may be removed.
+type spaceFlags struct {
+	o    space.Options
+	mins []string
+}
+
+func (s *spaceFlags) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&s.o.NoDepth, "no-depth", false, "leave residual blocks alone: widths only")
+	f.StringArrayVar(&s.o.Freeze, "freeze", nil, "leave groups whose layers match PATTERN alone (* and ?; repeatable)")
+	f.StringArrayVar(&s.o.Only, "only", nil, "touch only groups whose layers match PATTERN (repeatable)")
+	f.StringArrayVar(&s.mins, "min", nil, "keep at least N elements of groups that match: N or PATTERN=N (repeatable)")
+	f.IntVar(&s.o.Divisor, "divisor", 0, "keep a multiple of N channels where possible")
+}
+
+func (s *spaceFlags) options() (space.Options, error) {
+	o := s.o
+	for _, text := range s.mins {
+		pattern, count := "*", text
+		if at := strings.LastIndexByte(text, '='); at >= 0 {
+			pattern, count = text[:at], text[at+1:]
+		}
+		n, err := strconv.Atoi(count)
+		if err != nil || n < 0 || n > 1<<30 {
+			return o, misuse("--min %s: want N or PATTERN=N with a count N", text)
+		}
+		if o.Min == nil {
+			o.Min = map[string]int{}
+		}
+		o.Min[pattern] = n
+	}
+	if o.Divisor < 0 {
+		return o, misuse("--divisor %d: want a positive count", o.Divisor)
+	}
+	return o, nil
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/dms-go/dms"
+	"github.com/dms-go/dms/internal/rundir"
+	"github.com/dms-go/dms/report"
+	"github.com/dms-go/dms/search"
+	"github.com/dms-go/dms/train"
+	"github.com/spf13/cobra"
+)
+
+// Names of files of a run beside rundir's.
+const (
+	resultName = report.ResultName
+	widthsName = "widths.png"
+)
+
+func newSearch(c *console) *cobra.Command {
+	var f stageFlags
+	var sp spaceFlags
+	var budgets []string
+	var pipeline, method string
+	var steps int
+	var epochs float64
+	var seed uint64
+	cmd := &cobra.Command{
+		Use:   "search MODEL --data DATA --budget BUDGET -o RUN",
+		Short: "Find a smaller structure within a budget, by gradient",
+		Long: `search learns which widths and blocks a network can do without, cuts the rest out and writes the smaller network to RUN/model.onnx.
+
+Pipelines:
+  np   from random weights: weights and structure train together; retrain the result with 'dms train RUN/model.onnx --from-scratch'
+  p    from trained weights: weights and structure train together; fine-tune the result with 'dms train RUN/model.onnx'
+  p-   from trained weights, which stay as they are: a few hundred steps, and the result needs no retraining
+
+RUN holds config.json (every setting in effect), metrics.jsonl, checkpoint/, selection.json, result.json, widths.png and model.onnx.
+Ctrl-C saves a checkpoint; --resume RUN goes on from the last one, with the same bits as if nothing had happened.
+Settings of the search are changed by --set KEY=VALUE, those of its training by --set train.KEY=VALUE; a wrong KEY lists them all.`,
+		Example: `  dms search model.onnx --data cifar10:data/cifar-10 --budget macs=60% --pipeline p- -o run
+  dms search zoo:resnet14:width=1.5,channels=1,input=28 --data fashion-mnist:data/fashion-mnist --budget macs=20M --epochs 2 -o run
+  dms search model.onnx --data imagefolder:photos --budget macs=300M --budget params=2M --no-depth --divisor 8 -o run
+  dms search --resume run`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	f.flags(cmd)
+	sp.flags(cmd)
+	fl := cmd.Flags()
+	fl.StringArrayVar(&budgets, "budget", nil, "what the result may cost: macs=50%, macs=300M, params=1.2M, bytes=40% (repeatable)")
+	fl.StringVar(&pipeline, "pipeline", "", "np, p or p- (default: np for a zoo network with random weights, else p)")
+	fl.StringVar(&method, "method", "dms", "how masks are learned; this build has dms")
+	fl.IntVar(&steps, "steps", 0, "steps of the search (default: 400 for p-, else by epochs)")
+	fl.Float64Var(&epochs, "epochs", 0, "passes over the training data instead of --steps")
+	fl.Uint64Var(&seed, "seed", 1, "of batches, augmentation and random weights")
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		if err := f.check(args, "search"); err != nil {
+			return err
+		}
+		var s *stage
+		if f.resume != "" {
+			s, err = goOn(c, "search", f.resume)
+		} else {
+			if method != "dms" {
+				return withHint(misuse("--method %s: this build has the method dms alone", method), "leave --method out")
+			}
+			if pipeline == "" { // the defaults of the other settings depend on it
+				if pipeline, err = f.settings.word("pipeline"); err != nil {
+					return err
+				}
+			}
+			if pipeline == "" {
+				pipeline = string(defaultPipeline(f.model, f.weights))
+			}
+			o, err := sp.options()
+			if err != nil {
+				return err
+			}
+			cfg := search.Default(search.Pipeline(pipeline))
+			override := func() error {
+				cfg.Pipeline = search.Pipeline(pipeline)
+				fl := cmd.Flags()
+				if fl.Changed("seed") {
+					cfg.Train.Seed = seed
+				}
+				if fl.Changed("epochs") {
+					cfg.Train.Epochs, cfg.Train.Steps = epochs, 0
+				}
+				if fl.Changed("steps") {
+					cfg.Train.Steps = steps
+				}
+				return setBudgets(&cfg, budgets)
+			}
+			s, err = begin(c, runConfig{Command: "search", Space: &o, Search: &cfg}, &cfg, &f, override)
+			if err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if e := s.close(); err == nil {
+				err = e
+			}
+		}()
+		return s.search(cmd.Context(), f.json)
+	}
+	return cmd
+}
+
+// setBudgets takes the budgets of the command line, which replace those of a settings file.
+func setBudgets(cfg *search.Config, texts []string) error {
+	if len(texts) > 0 {
+		cfg.Budgets = nil
+	}
+	for _, text := range texts {
+		b, err := search.ParseBudget(text)
+		if err != nil {
+			return &usageError{err}
+		}
+		cfg.Budgets = append(cfg.Budgets, b)
+	}
+	if len(cfg.Budgets) == 0 {
+		return withHint(misuse("--budget is missing"), "say what the result may cost, such as --budget macs=50%%")
+	}
+	return nil
+}
+
+func defaultPipeline(model, weights string) search.Pipeline {
+	if isZoo(model) && weights == "" {
+		return search.NP
+	}
+	return search.P
+}
+
+// search runs the search of the stage and writes its results.
+func (s *stage) search(ctx context.Context, asJSON bool) error {
+	if s.cfg.Space == nil {
+		return fmt.Errorf("run %s: %s holds no options of the space", s.dir.Path(), rundir.ConfigName)
+	}
+	r, err := dms.Search(ctx, s.graph, s.src, *s.cfg.Search, search.Options{
+		Space: *s.cfg.Space, Teacher: s.teacher, Journal: s.dir, Resume: s.resume, Progress: s.progress(),
+	})
+	if err != nil {
+		return s.failed(ctx, err)
+	}
+	score, err := train.Evaluate(ctx, r.Graph, s.src, s.src.Test, s.cfg.Search.Train)
+	if err != nil {
+		return s.failed(ctx, err)
+	}
+	result := report.NewSearchResult(r, s.cfg.Search.Budgets)
+	result.Score = &score
+	if err := s.dir.WriteFile(rundir.SelectionName, r.Selection.Write); err != nil {
+		return err
+	}
+	if err := s.dir.WriteFile(widthsName, func(w io.Writer) error { return report.Widths(w, r.Graph.Name, r.Space, r.Selection, r.Before, r.After) }); err != nil {
+		return err
+	}
+	if err := s.writeModel(rundir.ModelName, r.Graph); err != nil {
+		return err
+	}
+	if err := s.writeJSON(resultName, result); err != nil { // last: where it stands, the run is complete
+		return err
+	}
+	s.dir.Logf("done: top-1 %.2f%%, %d MACs", 100*score.Top1, r.After.MACs)
+	if asJSON {
+		return printJSON(s.c.out, result)
+	}
+	s.c.say("the smaller network is %s, its structure %s", s.dir.Path(rundir.ModelName), s.dir.Path(widthsName))
+	if s.cfg.Search.Pipeline == search.NP {
+		s.c.say("its weights are those of the search; retrain it: dms train %s --from-scratch --data %s -o RUN", s.dir.Path(rundir.ModelName), s.cfg.Data.Spec)
+	}
+	return result.WriteText(s.c.out)
+}
