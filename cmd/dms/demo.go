@@ -29,7 +29,7 @@ type demo struct {
 	seed                  uint64
 	model                 string  // of the zoo
 	width                 float64 // its multiplier for the dense network
-	dense, search, refine int // steps of training, searching and fine-tuning
+	dense, search, refine int     // steps of training, searching and fine-tuning
 	json                  bool
 }
 
@@ -139,6 +139,10 @@ func (d *demo) run(ctx context.Context, c *console) error {
 		return err
 	}
 
+	norm, err := resolvedNorm(src, "")
+	if err != nil {
+		return err
+	}
 	table := report.Comparison{Title: fmt.Sprintf("%s on drawn letters and digits, %d test samples", d.model, src.Test.Len())}
 	for _, n := range []struct {
 		name, file string
@@ -153,9 +157,7 @@ func (d *demo) run(ctx context.Context, c *console) error {
 			return err
 		}
 		table.Rows = append(table.Rows, row)
-		if err := remember(n.g, src, ""); err != nil {
-			return err
-		}
+		n.g.SetMeta(normalizeKey, norm)
 		if err := dms.Save(filepath.Join(d.out, n.file), n.g); err != nil {
 			return err
 		}
@@ -241,4 +243,3 @@ func (d *demo) save(table report.Comparison, found *search.Result) error {
 		return report.Widths(f, d.model+" on drawn letters and digits", found.Space, found.Selection, found.Before, found.After)
 	})
 }
-

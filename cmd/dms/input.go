@@ -130,14 +130,13 @@ func normalization(asked string, g *ir.Graph) string {
 	return g.Meta(normalizeKey)
 }
 
-// remember writes into g how its pixels were normalised.
-func remember(g *ir.Graph, src *data.Source, spec string) error {
+// resolvedNorm is spec in numbers, which mean the same whatever the data set.
+func resolvedNorm(src *data.Source, spec string) (string, error) {
 	mean, std, err := data.Normalization(src, spec)
 	if err != nil {
-		return err
+		return "", err
 	}
-	g.SetMeta(normalizeKey, "mean="+numbers(mean)+";std="+numbers(std))
-	return nil
+	return "mean=" + numbers(mean) + ";std=" + numbers(std), nil
 }
 
 func numbers(v []float32) string {

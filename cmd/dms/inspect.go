@@ -47,9 +47,15 @@ type groupInfo struct {
 }
 
 type memberInfo struct {
-	Layer  string `json:"layer"`
-	Weight string `json:"weight"`
-	Axis   int    `json:"axis"`
+	Layer    string `json:"layer"`
+	Operator string `json:"operator"`
+	Weight   string `json:"weight"`
+	Axis     int    `json:"axis"`
+}
+
+func newMember(m space.Member) memberInfo {
+	name, op := splitLabel(m.Node)
+	return memberInfo{name, op, m.Weight, m.Axis}
 }
 
 type frozenInfo struct {
@@ -139,7 +145,7 @@ func inspect(name string, g *ir.Graph, o space.Options) (*inspection, error) {
 			i.Divisor = group.Divisor
 		}
 		for _, m := range group.Members {
-			i.Members = append(i.Members, memberInfo{m.Node, m.Weight, m.Axis})
+			i.Members = append(i.Members, newMember(m))
 		}
 		for _, b := range group.Blocks {
 			i.Blocks = append(i.Blocks, b.Name)
@@ -147,12 +153,27 @@ func inspect(name string, g *ir.Graph, o space.Options) (*inspection, error) {
 		v.Groups = append(v.Groups, i)
 	}
 	for _, f := range s.Frozen {
-		v.Frozen = append(v.Frozen, frozenInfo{f.Value, f.Axis, f.Size, f.Node, f.Op, f.Reason})
+		v.Frozen = append(v.Frozen, frozenInfo{f.Value, f.Axis, f.Size, layerName(f.Node), f.Op, f.Reason})
 	}
 	for _, l := range layers {
-		v.Layers = append(v.Layers, layerInfo{l.Node, l.Op, l.Cost})
+		v.Layers = append(v.Layers, layerInfo{layerName(l.Node), l.Op, l.Cost})
 	}
 	return v, nil
+}
+
+// splitLabel takes a node's label, `node "conv1" (Conv)`, apart.
+func splitLabel(label string) (name, op string) {
+	rest, ok := strings.CutPrefix(label, `node "`)
+	at := strings.LastIndex(rest, `" (`)
+	if !ok || at < 0 {
+		return label, ""
+	}
+	return rest[:at], strings.TrimSuffix(rest[at+len(`" (`):], ")")
+}
+
+func layerName(label string) string {
+	name, _ := splitLabel(label)
+	return name
 }
 
 func ports(infos []ir.ValueInfo) []port {
@@ -216,7 +237,7 @@ func (v *inspection) writeText(w io.Writer) error {
 	for _, f := range v.Frozen {
 		why := f.Reason
 		if f.Node != "" {
-			why = f.Node + ": " + why
+			why = f.Operator + " " + f.Node + ": " + why
 		}
 		t.Add(f.Value, fmt.Sprint(f.Axis), fmt.Sprint(f.Size), why)
 	}
@@ -224,9 +245,9 @@ func (v *inspection) writeText(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(w)
-	t = &report.Table{Title: "cost of each layer", Columns: []string{"layer", "operator", "MACs", "", "params", ""}}
+	t = &report.Table{Title: "cost of each layer that multiplies", Columns: []string{"layer", "operator", "MACs", "", "params", ""}}
 	for _, l := range v.Layers {
-		if l.MACs > 0 || l.Params > 0 {
+		if l.MACs > 0 {
 			t.Add(l.Node, l.Operator, report.Count(l.MACs), percent(l.MACs, v.MACs), report.Count(l.Params), percent(l.Params, v.Params))
 		}
 	}
@@ -246,7 +267,7 @@ func members(g groupInfo) string {
 	if g.Kind == space.Width {
 		seen := map[string]bool{}
 		for _, m := range g.Members {
-			if !seen[m.Layer] {
+			if !seen[m.Layer] && m.Operator != "BatchNormalization" { // which only follows its convolution
 				seen[m.Layer] = true
 				names = append(names, m.Layer)
 			}

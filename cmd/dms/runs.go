@@ -141,7 +141,9 @@ func begin(c *console, cfg runConfig, settings any, f *stageFlags, override func
 	if err := override(); err != nil {
 		return nil, err
 	}
-	t.Normalize = normalization(t.Normalize, s.graph)
+	if t.Normalize, err = resolvedNorm(s.src, normalization(t.Normalize, s.graph)); err != nil {
+		return nil, err
+	}
 	if s.dir, err = rundir.Create(f.out, s.cfg); err != nil {
 		return nil, err
 	}
@@ -225,9 +227,7 @@ func (s *stage) failed(ctx context.Context, err error) error {
 
 // writeModel writes the network with its normalisation.
 func (s *stage) writeModel(name string, g *ir.Graph) error {
-	if err := remember(g, s.src, s.cfg.settings().Normalize); err != nil {
-		return err
-	}
+	g.SetMeta(normalizeKey, s.cfg.settings().Normalize)
 	return s.dir.WriteFile(name, func(w io.Writer) error { return onnx.Encode(w, g) })
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 
 	"github.com/dms-go/dms"
 	"github.com/dms-go/dms/internal/rundir"
@@ -136,6 +138,11 @@ func defaultPipeline(model, weights string) search.Pipeline {
 	return search.P
 }
 
+// modelName is how a picture calls a network: the file without its folder, or the zoo's name.
+func modelName(model string) string {
+	return strings.TrimSuffix(filepath.Base(strings.TrimPrefix(model, "zoo:")), ".onnx")
+}
+
 // search runs the search of the stage and writes its results.
 func (s *stage) search(ctx context.Context, asJSON bool) error {
 	if s.cfg.Space == nil {
@@ -156,7 +163,9 @@ func (s *stage) search(ctx context.Context, asJSON bool) error {
 	if err := s.dir.WriteFile(rundir.SelectionName, r.Selection.Write); err != nil {
 		return err
 	}
-	if err := s.dir.WriteFile(widthsName, func(w io.Writer) error { return report.Widths(w, r.Graph.Name, r.Space, r.Selection, r.Before, r.After) }); err != nil {
+	if err := s.dir.WriteFile(widthsName, func(w io.Writer) error {
+		return report.Widths(w, modelName(s.cfg.Model.Model), r.Space, r.Selection, r.Before, r.After)
+	}); err != nil {
 		return err
 	}
 	if err := s.writeModel(rundir.ModelName, r.Graph); err != nil {
