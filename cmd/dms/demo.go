@@ -21,28 +21,32 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// demo is the settings of the demonstration. They fit a small machine; nothing about them was chosen to favour one side: the uniform
-// network is trained for as many steps as the searched one has behind it from first to last.
+// demo is the settings of the demonstration. They fit a small machine. The uniform network trains from random weights for as many steps
+// as the search and the fine-tuning take together.
 type demo struct {
 	out                   string
 	budget                search.Budget
 	seed                  uint64
-	model                 string  // of the zoo
-	width                 float64 // its multiplier for the dense network
-	dense, search, refine int     // steps of training, searching and fine-tuning
+	dense, search, refine int // steps of training, searching and fine-tuning
 	json                  bool
 }
 
+// The dense network: wide enough for the drawings, small enough for two cores and two minutes.
+const (
+	demoModel = "resnet14"
+	demoWidth = 0.75
+)
+
 func newDemo(c *console) *cobra.Command {
-	d := demo{budget: search.Budget{Metric: cost.MACs, Share: 0.5}, model: os.Getenv("DM"), width: 1}
-	fmt.Sscan(os.Getenv("DW"), &d.width)
+	d := demo{budget: search.Budget{Metric: cost.MACs, Share: 0.5}}
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the whole story in a few minutes, without any download",
-		Long: `demo trains a small residual network on pictures of letters that it draws itself, searches a structure with half of the multiply-accumulates,
-cuts and fine-tunes it, and compares it with the usual way: the same network with all widths scaled down alike, trained for as many steps.
+		Long: `demo trains a small residual network on pictures of letters that it draws itself, searches a structure with half of the
+multiply-accumulates by gradient, cuts and fine-tunes it. Beside it stands the usual answer: the same network with all widths scaled
+down alike, trained from scratch for as many steps as search and fine-tuning take together.
 
-It ends with a table and leaves a folder with the networks, the table as JSON and a picture of the widths kept per layer.`,
+It ends with a table and leaves a folder with the three networks, the table as JSON and a picture of the widths kept per layer.`,
 		Example: `  dms demo
   dms demo -o story --seed 2`,
 		Args: cobra.NoArgs,
@@ -50,9 +54,9 @@ It ends with a table and leaves a folder with the networks, the table as JSON an
 	fl := cmd.Flags()
 	fl.StringVarP(&d.out, "out", "o", "", "new folder for the results (default: dms-demo, or the first free of dms-demo-2, …)")
 	fl.Uint64Var(&d.seed, "seed", 1, "of weights, drawings and batches")
-	fl.IntVar(&d.dense, "dense-steps", 1200, "steps of training the dense network")
+	fl.IntVar(&d.dense, "dense-steps", 1000, "steps of training the dense network")
 	fl.IntVar(&d.search, "search-steps", 400, "steps of the search")
-	fl.IntVar(&d.refine, "tune-steps", 800, "steps of fine-tuning the searched network")
+	fl.IntVar(&d.refine, "tune-steps", 1000, "steps of fine-tuning the searched network")
 	fl.BoolVar(&d.json, "json", false, "print the table as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if d.dense < 1 || d.search < 1 || d.refine < 1 {
@@ -93,19 +97,16 @@ func (d *demo) run(ctx context.Context, c *console) error {
 		return err
 	}
 	start := time.Now()
-	c.say("1/4  training the dense network, %s: %d steps on drawings of %d letters and digits", d.model, d.dense, len(src.Train.Classes()))
-	dense, err := d.build(d.width)
+	c.say("1/4  training the dense network, %s: %d steps on drawings of %d letters and digits", demoModel, d.dense, len(src.Train.Classes()))
+	dense, err := d.build(1)
 	if err != nil {
 		return err
 	}
-	if dense, err = d.train(ctx, c, dense, src, d.dense, demoRate, nil); err != nil {
+	if dense, err = d.train(ctx, c, dense, src, d.dense, demoRate); err != nil {
 		return err
 	}
 	c.say("2/4  searching %s by gradient: %d steps", d.budget, d.search)
 	cfg := search.Default(search.P)
-	if os.Getenv("NP") != "" {
-		cfg = search.Default(search.NP)
-	}
 	cfg.Budgets = []search.Budget{d.budget}
 	cfg.Train = d.settings(d.search, demoSearchRate)
 	found, err := dms.Search(ctx, dense, src, cfg, search.Options{Progress: newProgress(c, d.search, 0, nil).show})
@@ -113,16 +114,7 @@ func (d *demo) run(ctx context.Context, c *console) error {
 		return err
 	}
 	c.say("3/4  fine-tuning the smaller network: %d steps", d.refine)
-	var teacher *ir.Graph
-	if os.Getenv("TEACH") != "" {
-		teacher = dense
-	}
-	rate := demoTuneRate
-	if os.Getenv("NP") != "" {
-		found.Graph = train.Reinit(found.Graph, d.seed)
-		rate = demoRate
-	}
-	small, err := d.train(ctx, c, found.Graph, src, d.refine, rate, teacher)
+	small, err := d.train(ctx, c, found.Graph, src, d.refine, demoTuneRate)
 	if err != nil {
 		return err
 	}
@@ -131,11 +123,8 @@ func (d *demo) run(ctx context.Context, c *console) error {
 		return err
 	}
 	all := d.search + d.refine
-	if os.Getenv("NP") != "" {
-		all = d.refine
-	}
 	c.say("4/4  training the usual answer, every width × %.2f: %d steps", scale, all)
-	if uniform, err = d.train(ctx, c, uniform, src, all, demoRate, nil); err != nil {
+	if uniform, err = d.train(ctx, c, uniform, src, all, demoRate); err != nil {
 		return err
 	}
 
@@ -143,7 +132,7 @@ func (d *demo) run(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
-	table := report.Comparison{Title: fmt.Sprintf("%s on drawn letters and digits, %d test samples", d.model, src.Test.Len())}
+	table := report.Comparison{Title: fmt.Sprintf("%s on drawn letters and digits, %d test samples", demoModel, src.Test.Len())}
 	for _, n := range []struct {
 		name, file string
 		g          *ir.Graph
@@ -186,12 +175,12 @@ func (d *demo) settings(steps int, rate float64) train.Config {
 	return cfg
 }
 
-func (d *demo) train(ctx context.Context, c *console, g *ir.Graph, src *data.Source, steps int, rate float64, teacher *ir.Graph) (*ir.Graph, error) {
-	return dms.Train(ctx, g, src, d.settings(steps, rate), train.Options{Teacher: teacher, Progress: newProgress(c, steps, 0, nil).show})
+func (d *demo) train(ctx context.Context, c *console, g *ir.Graph, src *data.Source, steps int, rate float64) (*ir.Graph, error) {
+	return dms.Train(ctx, g, src, d.settings(steps, rate), train.Options{Progress: newProgress(c, steps, 0, nil).show})
 }
 
 func (d *demo) build(width float64) (*ir.Graph, error) {
-	return zoo.Build(fmt.Sprintf("%s:classes=36,seed=%d,width=%g", d.model, d.seed, width))
+	return zoo.Build(fmt.Sprintf("%s:classes=36,seed=%d,width=%g", demoModel, d.seed, demoWidth*width))
 }
 
 // uniform is the widest network with all widths scaled alike that keeps the budget.
@@ -199,7 +188,7 @@ func (d *demo) uniform(full cost.Cost) (g *ir.Graph, scale float64, err error) {
 	limit := int64(d.budget.Share * float64(full.MACs))
 	for scale = 1; scale > 0; scale -= 0.01 {
 		scale = math.Round(scale*100) / 100
-		if g, err = d.build(scale * d.width); err != nil {
+		if g, err = d.build(scale); err != nil {
 			return nil, 0, err
 		}
 		spent, err := cost.Count(g)
@@ -240,6 +229,6 @@ func (d *demo) save(table report.Comparison, found *search.Result) error {
 		return err
 	}
 	return write(widthsName, func(f *os.File) error {
-		return report.Widths(f, d.model+" on drawn letters and digits", found.Space, found.Selection, found.Before, found.After)
+		return report.Widths(f, demoModel+" on drawn letters and digits", found.Space, found.Selection, found.Before, found.After)
 	})
 }
