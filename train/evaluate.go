@@ -149,7 +149,7 @@ func crossEntropy(row []float32, label int) float64 {
 	for _, v := range row {
 		sum += math.Exp(float64(v) - most)
 	}
-	return math.Log(sum) + most - float64(row[label])
+	return most - float64(row[label]) + math.Log(sum) // in this order: a sum with a large logit would lose the logarithm
 }
 
 // Latency is the median time of one inference with the given batch over rounds runs after three to warm up.

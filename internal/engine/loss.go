@@ -16,11 +16,12 @@ func bindCrossEntropy[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	body := func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			row, target := z[r*k:(r+1)*k], t[r*k:(r+1)*k]
-			lse := scaledLogSumExp(row, a.Temperature)
+			most, sum := scaledSumExp(row, a.Temperature)
+			log := math.Log(sum)
 			s := 0.0
 			for i, p := range target {
 				if p != 0 {
-					s -= float64(p) * (float64(row[i])/a.Temperature - lse)
+					s -= float64(p) * ((float64(row[i])-most)/a.Temperature - log)
 				}
 			}
 			losses[r] = s
@@ -36,17 +37,16 @@ func bindCrossEntropy[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	}
 }
 
-// scaledLogSumExp is log Σ exp(z/T).
-func scaledLogSumExp[T kernel.Float](z []T, temperature float64) float64 {
-	most := math.Inf(-1)
+// scaledSumExp is the largest logit of a row and Σ exp((z − most)/T), kept apart as sumExp keeps them.
+func scaledSumExp[T kernel.Float](z []T, temperature float64) (most, sum float64) {
+	most = math.Inf(-1)
 	for _, v := range z {
 		most = math.Max(most, float64(v))
 	}
-	s := 0.0
 	for _, v := range z {
-		s += math.Exp((float64(v) - most) / temperature)
+		sum += math.Exp((float64(v) - most) / temperature)
 	}
-	return most/temperature + math.Log(s)
+	return most, sum
 }
 
 // bindCrossEntropyGrad: dz = dy·(softmax(z/T)·Σt − t)/(T·rows).
@@ -58,13 +58,13 @@ func bindCrossEntropyGrad[T kernel.Float](m *Machine[T], in *program.Instr) func
 		scale := float64(dy[0]) / (a.Temperature * float64(a.Rows))
 		for r := lo; r < hi; r++ {
 			row, target, out := z[r*k:(r+1)*k], t[r*k:(r+1)*k], dz[r*k:(r+1)*k]
-			lse := scaledLogSumExp(row, a.Temperature)
+			most, sum := scaledSumExp(row, a.Temperature)
 			mass := 0.0
 			for _, p := range target {
 				mass += float64(p)
 			}
 			for i, v := range row {
-				out[i] = T(scale * (math.Exp(float64(v)/a.Temperature-lse)*mass - float64(target[i])))
+				out[i] = T(scale * (math.Exp((float64(v)-most)/a.Temperature)/sum*mass - float64(target[i])))
 			}
 		}
 	}
@@ -134,9 +134,9 @@ func (d *dist[T]) correlate(first, step, n int, weight float64) float64 {
 
 func softmaxRows[T kernel.Float](out []float64, z []T, k int, temperature float64) {
 	for r := 0; r < len(out); r += k {
-		lse := scaledLogSumExp(z[r:r+k], temperature)
+		most, sum := scaledSumExp(z[r:r+k], temperature)
 		for i, v := range z[r : r+k] {
-			out[r+i] = math.Exp(float64(v)/temperature - lse)
+			out[r+i] = math.Exp((float64(v)-most)/temperature) / sum
 		}
 	}
 }

@@ -17,26 +17,26 @@ func overLines[T kernel.Float](m *Machine[T], a program.SoftmaxAttr, f func(firs
 	return func() { m.pool.For(a.Outer*a.Inner, max(1, grain/(8*a.N)), body) }
 }
 
-// logSumExp of a line, and its largest element.
-func logSumExp[T kernel.Float](x []T, first, step, n int) (lse, most float64) {
+// sumExp is the largest element of a line and Σ exp(x − most). Logits may be so large that log Σ is lost when it is added to most, so
+// both stay apart.
+func sumExp[T kernel.Float](x []T, first, step, n int) (most, sum float64) {
 	most = math.Inf(-1)
 	for i := range n {
 		most = math.Max(most, float64(x[first+i*step]))
 	}
-	sum := 0.0
 	for i := range n {
 		sum += math.Exp(float64(x[first+i*step]) - most)
 	}
-	return most + math.Log(sum), most
+	return most, sum
 }
 
 func bindSoftmax[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	a := in.Attr.(program.SoftmaxAttr)
 	y, x := m.slice(in.Out[0]), m.slice(in.In[0])
 	return overLines(m, a, func(first, step int) {
-		lse, _ := logSumExp(x, first, step, a.N)
+		most, sum := sumExp(x, first, step, a.N)
 		for i := range a.N {
-			y[first+i*step] = T(math.Exp(float64(x[first+i*step]) - lse))
+			y[first+i*step] = T(math.Exp(float64(x[first+i*step])-most) / sum)
 		}
 	})
 }
@@ -45,9 +45,10 @@ func bindLogSoftmax[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	a := in.Attr.(program.SoftmaxAttr)
 	y, x := m.slice(in.Out[0]), m.slice(in.In[0])
 	return overLines(m, a, func(first, step int) {
-		lse, _ := logSumExp(x, first, step, a.N)
+		most, sum := sumExp(x, first, step, a.N)
+		log := math.Log(sum)
 		for i := range a.N {
-			y[first+i*step] = T(float64(x[first+i*step]) - lse)
+			y[first+i*step] = T(float64(x[first+i*step]) - most - log)
 		}
 	})
 }

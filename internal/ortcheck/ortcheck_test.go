@@ -137,11 +137,6 @@ func realFiles(t *testing.T) []string {
 // that folding does not see through.
 var unbuilt = map[string]bool{"fastestdet": true, "vit_pgd_2_3_16": true}
 
-// wrong are the real models that the engine computes wrongly, with the reason.
-var wrong = map[string]string{
-	"light_resnet50": "its softmax adds the logarithm of the sum to logits of 1e19, where that is lost, and gives 1 for 1/1000",
-}
-
 // reference is what an independent interpreter of the models gave: the first values of every output and some sums.
 type reference struct {
 	Inputs  map[string][]int
@@ -251,9 +246,6 @@ func TestRealFilesAgreeWithTheReference(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if why := wrong[name]; why != "" {
-				t.Skip(why)
-			}
 			ref.check(t, "engine", got)
 		})
 	}
@@ -299,8 +291,6 @@ func TestRealFilesComputeWhatONNXRuntimeDoes(t *testing.T) {
 					t.Logf("%s: the engine does not build it: %v", c.what, err)
 				case err != nil:
 					t.Errorf("%s: %v", c.what, err)
-				case wrong[name] != "":
-					t.Logf("%s: not compared: %s", c.what, wrong[name])
 				default:
 					ortcheck.Same(t, got, c.want, ortcheck.Tolerance)
 				}
