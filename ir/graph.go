@@ -5,6 +5,11 @@
 // supported opset as one typed struct. Values are named by strings, each written once (SSA), and nodes stand in topological order.
 package ir
 
+import (
+	"strconv"
+	"strings"
+)
+
 // Graph is a network. A Graph is a plain value: whoever changes one owns it; Clone gives a private copy.
 type Graph struct {
 	Name string
@@ -77,14 +82,28 @@ func (n *Node) ID() string {
 	return n.Name
 }
 
-// Label is how messages name the node: its name where it has one, else the value it writes, and its operator.
+// Label is how messages name the node: its name where it has one, else the value it writes, and its operator. What is too long to
+// read is cut in its middle.
 func (n *Node) Label() string {
 	name := n.Name
 	if name == "" {
 		name = n.ID()
 	}
-	return `node "` + name + `" (` + n.Op + `)`
+	return `node "` + clip(name) + `" (` + clip(n.Op) + `)`
 }
+
+// maxShown is how many bytes of a name stand in a message: a message is made for every fault, and names of hostile files are long.
+const maxShown = 200
+
+// clip cuts a long name in its middle, for the names of exporters differ at their ends.
+func clip(name string) string {
+	if len(name) <= maxShown {
+		return name
+	}
+	return strings.ToValidUTF8(name[:maxShown/2], "") + "…" + strings.ToValidUTF8(name[len(name)-maxShown/2:], "")
+}
+
+func quote(name string) string { return strconv.Quote(clip(name)) }
 
 // Input is the i-th input, or "" when it is left out.
 func (n *Node) Input(i int) string {

@@ -95,7 +95,7 @@ func (a *analysis) run(bind map[string]int) error {
 
 func (a *analysis) inputShape(in ValueInfo, bind map[string]int) (Shape, error) {
 	if len(in.Shape) > maxRank {
-		return nil, fmt.Errorf("ir: input %q: %d axes, the limit is %d", in.Name, len(in.Shape), maxRank)
+		return nil, fmt.Errorf("ir: input %s: %d axes, the limit is %d", quote(in.Name), len(in.Shape), maxRank)
 	}
 	shape := slices.Clone(in.Shape)
 	for i, d := range shape {
@@ -106,7 +106,7 @@ func (a *analysis) inputShape(in ValueInfo, bind map[string]int) (Shape, error) 
 		}
 	}
 	if err := checkShape(shape); err != nil {
-		return nil, fmt.Errorf("ir: input %q: %w", in.Name, err)
+		return nil, fmt.Errorf("ir: input %s: %w", quote(in.Name), err)
 	}
 	a.number(shape)
 	return shape, nil
@@ -137,13 +137,13 @@ func checkShape(s Shape) error {
 
 func checkWeight(name string, t *Tensor) error {
 	if t == nil {
-		return fmt.Errorf("ir: weight %q: is nil", name)
+		return fmt.Errorf("ir: weight %s: is nil", quote(name))
 	}
 	if err := t.check(); err != nil {
-		return fmt.Errorf("ir: weight %q: %w", name, err)
+		return fmt.Errorf("ir: weight %s: %w", quote(name), err)
 	}
 	if err := checkShape(Fixed(t.Shape...)); err != nil {
-		return fmt.Errorf("ir: weight %q: %w", name, err)
+		return fmt.Errorf("ir: weight %s: %w", quote(name), err)
 	}
 	return nil
 }
@@ -164,7 +164,7 @@ func (a *analysis) node(n *Node) error {
 	}
 	for _, name := range n.Inputs {
 		if _, ok := a.info[name]; !ok && name != "" {
-			return fault(n, "reads %q, which no input, weight or earlier node provides", name)
+			return fault(n, "reads %s, which no input, weight or earlier node provides", quote(name))
 		}
 	}
 	r, ok := row(n.Op, n.Domain)

@@ -1,9 +1,13 @@
 package ir_test
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/dms-go/dms/internal/testkit"
 	"github.com/dms-go/dms/ir"
@@ -197,5 +201,70 @@ output y float32 (...)
 	}
 	if len(f.Nodes) != 4 || f.Weights["t"] == nil || f.Weights["big"] != nil {
 		t.Errorf("folded graph:\n%s", ir.Format(f))
+	}
+}
+
+func TestValidateStopsAfterManyFaults(t *testing.T) {
+	for what, fill := range map[string]func(g *ir.Graph, name string){
+		"weights": func(g *ir.Graph, name string) { g.Weights[name] = nil },
+		"inputs":  func(g *ir.Graph, _ string) { g.Inputs = append(g.Inputs, ir.ValueInfo{}) },
+		"nodes":   func(g *ir.Graph, name string) { g.Nodes = append(g.Nodes, &ir.Node{Outputs: []string{name}}) },
+		"reads": func(g *ir.Graph, name string) {
+			g.Nodes = append(g.Nodes, &ir.Node{Op: "O", Inputs: []string{"no " + name}, Outputs: []string{name}})
+		},
+		"writes":  func(g *ir.Graph, _ string) { g.Nodes = append(g.Nodes, &ir.Node{Op: "O", Outputs: []string{"y"}}) },
+		"outputs": func(g *ir.Graph, name string) { g.Outputs = append(g.Outputs, ir.ValueInfo{Name: name}) },
+	} {
+		g := &ir.Graph{Weights: map[string]*ir.Tensor{}}
+		for i := range 100 {
+			fill(g, fmt.Sprint("v", i))
+		}
+		err := ir.Validate(g)
+		if err == nil {
+			t.Fatalf("%s: no error", what)
+		}
+		if lines := strings.Split(err.Error(), "\n"); len(lines) != 33 || lines[32] != "ir: stopped after 32 faults" {
+			t.Errorf("%s: %d lines: %v", what, len(lines), err)
+		}
+	}
+}
+
+// TestValidateTakesLittleMemory gives the names that graphs repeat most the length of a page: what it allocates must stay near what
+// the graph itself holds.
+func TestValidateTakesLittleMemory(t *testing.T) {
+	long := strings.Repeat("n", 16<<10)
+	var outputs, unknown []string
+	for i := range 5000 {
+		outputs = append(outputs, strconv.Itoa(i))
+		unknown = append(unknown, long)
+	}
+	for what, n := range map[string]*ir.Node{
+		"outputs":            {Name: long, Op: "O", Outputs: outputs},
+		"outputs, long type": {Op: long, Outputs: outputs},
+		"one output, often":  {Name: long, Op: "O", Outputs: unknown},
+		"unknown inputs":     {Name: long, Op: "O", Inputs: unknown, Outputs: outputs},
+		"captures":           {Name: long, Op: "O", Captures: unknown, Outputs: outputs},
+		"attributes":         {Name: long, Op: "O", Outputs: outputs, Attrs: ir.Attrs{long: {Kind: ir.AttrTensor}}},
+	} {
+		g := &ir.Graph{Nodes: []*ir.Node{n}}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := ir.Validate(g)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 2<<20 {
+			t.Errorf("%s: allocated %d bytes", what, took)
+		}
+		if err != nil && len(err.Error()) > 64<<10 {
+			t.Errorf("%s: an error of %d bytes", what, len(err.Error()))
+		}
+	}
+}
+
+func TestLabelsAreShort(t *testing.T) {
+	long := strings.Repeat("é", 5000)
+	n := &ir.Node{Name: "first " + long + " last", Op: "O" + long}
+	label := n.Label()
+	if len(label) > 500 || !utf8.ValidString(label) || !strings.HasPrefix(label, `node "first é`) || !strings.Contains(label, `é last" (Oé`) {
+		t.Errorf("label of %d bytes: %s", len(label), label)
 	}
 }
