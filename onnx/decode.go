@@ -30,9 +30,6 @@ func decode(raw []byte, o Options, file string) (*ir.Graph, error) {
 	if len(d.faults) > 0 {
 		return nil, d.err()
 	}
-	if d.order(g); len(d.faults) > 0 {
-		return nil, d.err()
-	}
 	if err := ir.Validate(g); err != nil {
 		for _, err := range split(err) {
 			d.report(err)
@@ -48,60 +45,6 @@ func split(err error) []error {
 		return list.Unwrap()
 	}
 	return []error{err}
-}
-
-// order reports values that are written twice or read before they are written. ir.Validate would find those too, but without a
-// limit to their number: every few bytes of a file can hold one, and each names its node.
-func (d *decoder) order(g *ir.Graph) {
-	written := make(map[string]bool, len(g.Weights)+len(g.Inputs)+len(g.Nodes))
-	write := func(p place, name string) {
-		if written[name] && !d.full() {
-			d.report(fmt.Errorf("%v: value %s is already written", p, quote(name)))
-		}
-		written[name] = true
-	}
-	for name := range g.Weights {
-		written[name] = true
-	}
-	for _, in := range g.Inputs {
-		write(place{what: "input", name: in.Name}, in.Name)
-	}
-	var later map[string]*ir.Node
-	for i, n := range g.Nodes {
-		p := place{node: n, index: i}
-		for _, list := range [][]string{n.Inputs, n.Captures} {
-			for _, name := range list {
-				if name == "" || written[name] {
-					continue
-				}
-				if d.full() {
-					return
-				}
-				if later == nil {
-					later = ir.Producers(g)
-				}
-				if w := later[name]; w != nil {
-					d.report(fmt.Errorf("%v: reads %s, which %v writes at or after it: nodes must stand in topological order",
-						p, quote(name), place{node: w}))
-				} else {
-					d.report(fmt.Errorf("%v: reads %s, which no input, weight or node provides", p, quote(name)))
-				}
-			}
-		}
-		for _, name := range n.Outputs {
-			if name != "" {
-				write(p, name)
-			}
-		}
-		if d.full() {
-			return
-		}
-	}
-	for _, out := range g.Outputs {
-		if !written[out.Name] && !d.full() {
-			d.report(fmt.Errorf("output %s: no input, weight or node provides it", quote(out.Name)))
-		}
-	}
 }
 
 func (d *decoder) model(m message) *ir.Graph {

@@ -47,9 +47,6 @@ func (d *decoder) node(m message, index int) *ir.Node {
 	if n.Domain == ir.DomainDMS {
 		d.fault(m.at, where, "operators of domain %q exist in training only", ir.DomainDMS)
 	}
-	if label := n.Label(); len(label)*len(n.Outputs) > maxLabels*(maxShown+len(m.raw)) {
-		d.fault(m.at, where, "a name of %d bytes on a node of %d outputs", len(label), len(n.Outputs))
-	}
 	if attrs == 0 || d.full() {
 		return n
 	}

@@ -261,12 +261,12 @@ func TestDecodeNamesPlaceAndCause(t *testing.T) {
 		{"order", file(func(g *parts) {
 			putNode(g, "n", "Relu", []string{"later"}, []string{"y"})
 			putNode(g, "m", "Relu", []string{"gone"}, []string{"later"})
-		}), []string{`onnx: node "n" (Relu): reads "later", which node "m" (Relu) writes at or after it`,
-			`onnx: node "m" (Relu): reads "gone", which no input, weight or node provides`}},
+		}), []string{`onnx: ir: node "n" (Relu): reads "later", which node "m" (Relu) writes at or after it`,
+			`onnx: ir: node "m" (Relu): reads "gone", which no input, weight or node provides`}},
 		{"written twice", file(func(g *parts) {
 			putNode(g, "n", "O", nil, []string{"y"})
 			putNode(g, "m", "O", nil, []string{"y"})
-		}), []string{`node "m" (O): value "y" is already written`}},
+		}), []string{`onnx: ir: value "y" is written by node "n" (O) and by node "m" (O)`}},
 		{"output", file(func(g *parts) { putInfo(g, graphOutput, "y") }), []string{`output "y": no input, weight or node provides it`}},
 		{"operands", file(func(g *parts) { putNode(g, "n", "Add", nil, []string{"y"}) }), []string{`onnx: ir: node "n" (Add): 0 inputs, want 2`}},
 	} {

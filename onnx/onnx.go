@@ -15,8 +15,8 @@ package onnx
 
 import "google.golang.org/protobuf/encoding/protowire"
 
-// memoryFactor bounds the memory that Decode takes per byte of input. Files of many tiny nodes come nearest, with about half of it; a
-// file of weights needs about twice its size.
+// memoryFactor bounds the memory that Decode takes per byte of input. Files of many tiny fields come nearest, with a third to half of
+// it; a file of weights needs about twice its size.
 const memoryFactor = 128
 
 const (
@@ -28,7 +28,6 @@ const (
 	maxName   = 16 << 10  // bytes of one name of a node, value, operator or attribute
 	maxDepth  = 32        // of subgraphs within subgraphs
 	maxRank   = 64
-	maxLabels = 32 // times its size in the file, for a node's name once per output: ir.Validate keeps that
 
 	defaultMaxExternal = 8 << 30
 )
