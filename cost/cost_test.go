@@ -80,3 +80,22 @@ func TestCountRefusesToOverflow(t *testing.T) {
 		t.Errorf("counted %+v", c)
 	}
 }
+
+func TestCountKnowsBothNamesOfTheDomain(t *testing.T) {
+	for _, c := range nets.Cases() {
+		if c.Unknown {
+			continue
+		}
+		g := c.Graph(1)
+		want, err := cost.Count(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range g.Nodes {
+			n.Domain = "ai.onnx"
+		}
+		if got, err := cost.Count(g); err != nil || got != want {
+			t.Errorf("%s: %+v, %v, want %+v", c.Name, got, err, want)
+		}
+	}
+}

@@ -105,7 +105,7 @@ func account(g *ir.Graph, s *space.Space) ([]entry, error) {
 		if !live[n] {
 			continue
 		}
-		if inner, ok := layers[n.Op]; ok && n.Domain == "" {
+		if inner, ok := layers[n.Op]; ok && ir.Standard(n.Domain) {
 			a.macs(n, inner(a, n))
 		}
 		a.bytes(n, consumers)
@@ -181,7 +181,7 @@ func (a *accountant) macs(n *ir.Node, inner [][2]int) {
 }
 
 func (a *accountant) bytes(n *ir.Node, consumers map[string][]ir.Use) {
-	if views[n.Op] && n.Domain == "" {
+	if views[n.Op] && ir.Standard(n.Domain) {
 		return
 	}
 	for _, v := range n.Outputs {

@@ -53,7 +53,7 @@ func foldConstants(g *Graph) error {
 	outputs := outputNames(g)
 	var kept []*Node
 	for _, n := range g.Nodes {
-		if n.Op != "Constant" || !standard(n.Domain) || outputs[n.Outputs[0]] {
+		if !n.Is("Constant") || outputs[n.Outputs[0]] {
 			kept = append(kept, n)
 			continue
 		}
@@ -128,7 +128,7 @@ func foldIdentities(g *Graph) {
 
 // handsOn tells whether a node's first output is its input in every run, and its only output.
 func handsOn(g *Graph, n *Node) bool {
-	if !standard(n.Domain) || len(n.Captures) > 0 {
+	if !Standard(n.Domain) || len(n.Captures) > 0 {
 		return false
 	}
 	switch n.Op {
@@ -155,7 +155,7 @@ func sharedWeights(g *Graph) map[string]bool {
 	for name, t := range g.Weights {
 		copies := 0
 		for _, u := range uses[name] {
-			if u.Node.Op == "Identity" {
+			if u.Node.Is("Identity") {
 				copies++
 			}
 		}
@@ -223,7 +223,7 @@ func (f *folder) computed() {
 // target gives a Reshape whose target is computed from symbolic sizes a constant one, where 0 (the input's size) and at most one
 // −1 can say the same.
 func (f *folder) target(n *Node) {
-	if n.Op != "Reshape" || !standard(n.Domain) || f.g.Weights[n.Inputs[1]] != nil {
+	if !n.Is("Reshape") || f.g.Weights[n.Inputs[1]] != nil {
 		return
 	}
 	x, y := f.info[n.Inputs[0]].Shape, f.info[n.Outputs[0]].Shape

@@ -6,6 +6,7 @@
 package ir
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,7 +39,7 @@ type Graph struct {
 	Weights map[string]*Tensor
 }
 
-// Opset is one operator set the graph imports; Domain "" is ONNX's own.
+// Opset is one operator set the graph imports; Domain "" or DomainONNX is ONNX's own.
 type Opset struct {
 	Domain  string
 	Version int64
@@ -59,7 +60,7 @@ type ValueInfo struct {
 type Node struct {
 	Name    string
 	Op      string // ONNX operator type, such as "Conv"
-	Domain  string // "" is ONNX's own, DomainDMS this project's training operators
+	Domain  string // "" or DomainONNX is ONNX's own, DomainDMS this project's training operators
 	Inputs  []string
 	Outputs []string
 	Attrs   Attrs
@@ -71,6 +72,15 @@ type Node struct {
 
 // DomainDMS is the domain of operators that exist only while training (losses); no file ever holds them.
 const DomainDMS = "dms"
+
+// DomainONNX is the other name of ONNX's own domain, "".
+const DomainONNX = "ai.onnx"
+
+// Standard tells whether a domain is ONNX's own.
+func Standard(domain string) bool { return domain == "" || domain == DomainONNX }
+
+// Is tells whether the node applies one of these operators of ONNX.
+func (n *Node) Is(ops ...string) bool { return Standard(n.Domain) && slices.Contains(ops, n.Op) }
 
 // ID names the node uniquely within a graph: the first value it writes.
 func (n *Node) ID() string {
@@ -185,7 +195,7 @@ func (a Attrs) Ints(name string) []int64 {
 // Opset is the version of the operator set of domain that the graph imports, 0 when it imports none.
 func (g *Graph) Opset(domain string) int64 {
 	for _, o := range g.Opsets {
-		if o.Domain == domain || (domain == "" && o.Domain == "ai.onnx") {
+		if o.Domain == domain || Standard(domain) && Standard(o.Domain) {
 			return o.Version
 		}
 	}

@@ -39,7 +39,7 @@ var families = []map[string]operator{convOps, mathOps, reduceOps, shapeOps, cons
 // row finds the operator of a node.
 func row(op, domain string) (operator, bool) {
 	switch {
-	case standard(domain):
+	case Standard(domain):
 	case domain == DomainDMS:
 		op = DomainDMS + "." + op
 	default:

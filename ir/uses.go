@@ -45,7 +45,7 @@ func constantsOf(g *Graph) constants {
 			return t
 		}
 		for _, n := range g.Nodes {
-			if n.Op == "Constant" && standard(n.Domain) && len(n.Outputs) == 1 && n.Outputs[0] == name {
+			if n.Is("Constant") && len(n.Outputs) == 1 && n.Outputs[0] == name {
 				t, _ := constantOf(n)
 				return t
 			}
@@ -53,6 +53,3 @@ func constantsOf(g *Graph) constants {
 		return nil
 	}
 }
-
-// standard tells whether a domain is ONNX's own.
-func standard(domain string) bool { return domain == "" || domain == "ai.onnx" }

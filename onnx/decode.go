@@ -119,7 +119,7 @@ func versionFaults(g *ir.Graph) (faults []error) {
 	}
 	main := 0
 	for _, o := range g.Opsets {
-		if o.Domain != "" && o.Domain != "ai.onnx" {
+		if !ir.Standard(o.Domain) {
 			continue
 		}
 		if main++; len(faults) < maxFaults && (o.Version < minOpset || o.Version > maxOpset) {

@@ -30,7 +30,7 @@ func (c *cutter) restateNodes() error {
 	for _, n := range c.out.Nodes {
 		nodes = append(nodes, n)
 		restate, ok := restatements[n.Op]
-		if !ok || n.Domain != "" && n.Domain != "ai.onnx" || !c.touched(was[n.ID()]) {
+		if !ok || !ir.Standard(n.Domain) || !c.touched(was[n.ID()]) {
 			continue
 		}
 		more, err := restate(c, n, was[n.ID()])

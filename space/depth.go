@@ -25,7 +25,7 @@ type branch struct {
 func (f *finder) branches() []branch {
 	var list []branch
 	for _, n := range f.g.Nodes {
-		if n.Op != "Add" && n.Op != "Sum" || n.Domain != "" || len(n.Inputs) != 2 || f.isWeight(n.Inputs[0]) || f.isWeight(n.Inputs[1]) {
+		if !n.Is("Add", "Sum") || len(n.Inputs) != 2 || f.isWeight(n.Inputs[0]) || f.isWeight(n.Inputs[1]) {
 			continue
 		}
 		for side := range 2 {
@@ -78,7 +78,7 @@ func (f *finder) inside(add *ir.Node, side int) []*ir.Node {
 			continue
 		}
 		member[p] = true
-		layer = layer || p.Op == "Conv" || p.Op == "Gemm" || p.Op == "MatMul"
+		layer = layer || p.Is("Conv", "Gemm", "MatMul")
 		pending = append(pending, p.Inputs...)
 	}
 	if !fromX || !layer {
@@ -203,12 +203,8 @@ func (f *finder) depths(s *Space) {
 
 // passes tells whether a node hands its first input on position by position.
 func passes(n *ir.Node) bool {
-	switch n.Op {
-	case "Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu", "Softplus", "Gelu", "Identity", "Dropout", "Cast",
-		"BatchNormalization", "PRelu":
-		return n.Domain == ""
-	}
-	return false
+	return n.Is("Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu", "Softplus", "Gelu", "Identity", "Dropout", "Cast",
+		"BatchNormalization", "PRelu")
 }
 
 // blockName is what the names of a block's layers have in common, "layer1.0" for layer1.0.conv1 and layer1.0.conv2.

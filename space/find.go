@@ -87,7 +87,7 @@ type place struct {
 // visit runs the rule of n's operator. Outputs without a description afterwards stay whole.
 func (f *finder) visit(n *ir.Node) {
 	rule, ok := rules[n.Op]
-	if !ok || n.Domain != "" && n.Domain != "ai.onnx" {
+	if !ok || !ir.Standard(n.Domain) {
 		f.hold(n, "no rule tells how "+n.Op+" moves or mixes positions")
 		return
 	}

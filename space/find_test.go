@@ -2,6 +2,7 @@ package space_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -289,6 +290,29 @@ func TestFindListsEveryBlockAroundANode(t *testing.T) {
 			if got := len(s.BlockOf[id]); got != want {
 				t.Errorf("%s lies in %d blocks, want %d", id, got, want)
 			}
+		}
+	}
+}
+
+// TestFindKnowsBothNamesOfTheDomain: a file may state ONNX's own domain at every node, which changes nothing.
+func TestFindKnowsBothNamesOfTheDomain(t *testing.T) {
+	for _, c := range nets.Cases() {
+		g := c.Graph(1)
+		want, err := space.Find(g, space.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range g.Nodes {
+			if n.Domain == "" {
+				n.Domain = "ai.onnx"
+			}
+		}
+		got, err := space.Find(g, space.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got  %+v\nwant %+v", c.Name, got.Groups, want.Groups)
 		}
 	}
 }

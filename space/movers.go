@@ -227,11 +227,11 @@ func pad(f *finder, n *ir.Node) {
 // by nobody but a Gather with constant indices along that axis. rank is that of the padded value. It returns the Gather, or nil when n is
 // no such Pad. The two count as one node in package cost.
 func GatheredPad(g *ir.Graph, n *ir.Node, rank int, consumers map[string][]ir.Use) *ir.Node {
-	if n.Op != "Pad" || n.Domain != "" {
+	if !n.Is("Pad") {
 		return nil
 	}
 	readers := consumers[n.Outputs[0]]
-	if len(readers) != 1 || readers[0].Input != 0 || readers[0].Node.Op != "Gather" {
+	if len(readers) != 1 || readers[0].Input != 0 || !readers[0].Node.Is("Gather") {
 		return nil
 	}
 	for _, o := range g.Outputs {

@@ -15,7 +15,7 @@ import (
 func Reinit(g *ir.Graph, seed uint64) *ir.Graph {
 	out := g.Clone()
 	for _, n := range out.Nodes {
-		if n.Domain != "" {
+		if !ir.Standard(n.Domain) {
 			continue
 		}
 		switch n.Op {

@@ -20,7 +20,7 @@ func Logits(g *ir.Graph) (string, error) {
 	}
 	name := g.Outputs[0].Name
 	producers := ir.Producers(g)
-	for n := producers[name]; n != nil && (n.Op == "Softmax" || n.Op == "Identity") && n.Domain == ""; n = producers[name] {
+	for n := producers[name]; n != nil && n.Is("Softmax", "Identity"); n = producers[name] {
 		name = n.Input(0)
 	}
 	return name, nil
@@ -113,7 +113,7 @@ func Trainable(g *ir.Graph) []string {
 
 // trainableInputs lists the inputs of an operator that hold learned values when they are weights.
 func trainableInputs(n *ir.Node) []int {
-	if n.Domain != "" {
+	if !ir.Standard(n.Domain) {
 		return nil
 	}
 	switch n.Op {

@@ -73,7 +73,7 @@ func Recalibrate(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config,
 
 func hasBatchNorm(g *ir.Graph) bool {
 	for _, n := range g.Nodes {
-		if n.Op == "BatchNormalization" && n.Domain == "" {
+		if n.Is("BatchNormalization") {
 			return true
 		}
 	}

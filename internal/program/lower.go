@@ -94,10 +94,10 @@ func Operators() []string {
 }
 
 func rowOf(op, domain string) lowering {
-	switch domain {
-	case "", "ai.onnx":
+	switch {
+	case ir.Standard(domain):
 		return lowerings[op]
-	case ir.DomainDMS:
+	case domain == ir.DomainDMS:
 		return trainingLowerings[op]
 	}
 	return nil
