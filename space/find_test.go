@@ -1,6 +1,7 @@
 package space_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -313,6 +314,28 @@ func TestFindKnowsBothNamesOfTheDomain(t *testing.T) {
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got  %+v\nwant %+v", c.Name, got.Groups, want.Groups)
+		}
+	}
+}
+
+func TestOptionsAreWrittenAsRunsKeepThem(t *testing.T) {
+	for _, c := range []struct {
+		o    space.Options
+		want string
+	}{
+		{space.Options{}, `{}`},
+		{
+			space.Options{NoDepth: true, Freeze: []string{"stem*"}, Only: []string{"layer?"}, Min: map[string]int{"*": 4}, Divisor: 8},
+			`{"no_depth":true,"freeze":["stem*"],"only":["layer?"],"min":{"*":4},"divisor":8}`,
+		},
+	} {
+		text, err := json.Marshal(c.o)
+		if err != nil || string(text) != c.want {
+			t.Errorf("%s, %v, want %s", text, err, c.want)
+		}
+		var back space.Options
+		if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(back, c.o) {
+			t.Errorf("%+v, %v, want %+v", back, err, c.o)
 		}
 	}
 }

@@ -142,17 +142,18 @@ func (s *Space) Group(name string) int {
 	return -1
 }
 
-// Options steer Find. The zero value searches everything.
+// Options steer Find. The zero value searches everything. A run keeps them in its config.json.
 type Options struct {
-	NoDepth bool // leave residual blocks alone
+	NoDepth bool `json:"no_depth,omitempty"` // leave residual blocks alone
 
 	// Freeze and Only are patterns over the names of groups, of their producing layers and of blocks: "*" stands for any text, "?" for one
 	// character. A group that Freeze matches stays whole; with Only, every group that none of its patterns matches.
-	Freeze, Only []string
+	Freeze []string `json:"freeze,omitempty"`
+	Only   []string `json:"only,omitempty"`
 
 	// Min is the least number of elements kept, by pattern as above; the largest match counts. Default 1 for widths, 0 for depths.
-	Min map[string]int
+	Min map[string]int `json:"min,omitempty"`
 
 	// Divisor is handed on to width groups; 0 means 1.
-	Divisor int
+	Divisor int `json:"divisor,omitempty"`
 }
