@@ -10,7 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,8 +46,22 @@ func (d *Dir) checkpointName(step int) string {
 	return d.Path(checkpointFolder, fmt.Sprintf("step-%09d.safetensors", step))
 }
 
-// Save writes a checkpoint and removes the oldest beyond the number kept.
+// check tells what no checkpoint may hold.
+func (c *Checkpoint) check() error {
+	switch {
+	case c.Step < 0:
+		return fmt.Errorf("impossible step %d", c.Step)
+	case len(c.State) > 0 && !json.Valid(c.State):
+		return errors.New("its state is not JSON")
+	}
+	return nil
+}
+
+// Save writes a checkpoint and removes the oldest beyond the number kept. Whatever fails, the checkpoints before stay whole.
 func (d *Dir) Save(c *Checkpoint) error {
+	if err := c.check(); err != nil {
+		return fmt.Errorf("run: checkpoint of step %d: %w", c.Step, err)
+	}
 	if err := d.metrics.Sync(); err != nil {
 		return fmt.Errorf("run: metrics: %w%s", err, hint(err))
 	}
@@ -74,13 +88,25 @@ func (d *Dir) Save(c *Checkpoint) error {
 	return nil
 }
 
-// checkpoints lists the files in order of step.
+// checkpoints lists the files in order of step. Other files in the folder are none of a run's business.
 func (d *Dir) checkpoints() ([]string, error) {
-	names, err := filepath.Glob(d.Path(checkpointFolder, "step-*.safetensors"))
+	entries, err := os.ReadDir(d.Path(checkpointFolder))
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
-	sort.Strings(names)
+	var steps []int
+	for _, e := range entries {
+		var step int
+		// A name is of a checkpoint when it is what the step in it is called.
+		if _, err := fmt.Sscanf(e.Name(), "step-%d", &step); err == nil && d.checkpointName(step) == d.Path(checkpointFolder, e.Name()) {
+			steps = append(steps, step)
+		}
+	}
+	slices.Sort(steps)
+	var names []string
+	for _, step := range steps {
+		names = append(names, d.checkpointName(step))
+	}
 	return names, nil
 }
 
@@ -94,6 +120,9 @@ func (d *Dir) Resume() (c *Checkpoint, warnings []string, err error) {
 	}
 	for i := len(names) - 1; i >= 0; i-- {
 		c, metrics, err := readCheckpoint(names[i])
+		if err == nil && d.checkpointName(c.Step) != names[i] {
+			err = fmt.Errorf("it is of step %d", c.Step)
+		}
 		if err == nil {
 			err = d.cut(metrics)
 		}
@@ -120,9 +149,14 @@ func (d *Dir) Resume() (c *Checkpoint, warnings []string, err error) {
 // sweep removes temporary files of a process that was killed.
 func (d *Dir) sweep() {
 	for _, folder := range []string{d.path, d.Path(checkpointFolder)} {
-		names, _ := filepath.Glob(filepath.Join(folder, ".tmp-*"))
-		for _, name := range names {
-			os.Remove(name)
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			continue // they take room and do no harm
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), temporary) {
+				os.Remove(filepath.Join(folder, e.Name()))
+			}
 		}
 	}
 }
@@ -136,6 +170,14 @@ func (d *Dir) cut(size int64) error {
 	if st.Size() < size {
 		return fmt.Errorf("%s has %d bytes, the checkpoint was written after %d", MetricsName, st.Size(), size)
 	}
+	if last := make([]byte, 1); size > 0 {
+		if _, err := d.metrics.ReadAt(last, size-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' {
+			return fmt.Errorf("the checkpoint was written after %d bytes of %s, and no line ends there", size, MetricsName)
+		}
+	}
 	if err := d.metrics.Truncate(size); err != nil {
 		return err
 	}
@@ -144,14 +186,7 @@ func (d *Dir) cut(size int64) error {
 }
 
 func readCheckpoint(name string) (c *Checkpoint, metrics int64, err error) {
-	st, err := os.Stat(name)
-	if err != nil {
-		return nil, 0, err
-	}
-	if st.Size() > maxCheckpoint {
-		return nil, 0, fmt.Errorf("%d bytes; at most %d are read", st.Size(), int64(maxCheckpoint))
-	}
-	raw, err := os.ReadFile(name)
+	raw, err := readFile(name, maxCheckpoint)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -167,14 +202,18 @@ func parseCheckpoint(raw []byte) (c *Checkpoint, metrics int64, err error) {
 		return nil, 0, errors.New("its checksum does not match")
 	}
 	step, err := strconv.Atoi(meta[stepKey])
-	if err != nil || step < 0 {
-		return nil, 0, fmt.Errorf("impossible step %q", meta[stepKey])
+	if err != nil {
+		return nil, 0, fmt.Errorf("impossible step %.40q", meta[stepKey])
 	}
 	metrics, err = strconv.ParseInt(meta[metricsKey], 10, 64)
 	if err != nil || metrics < 0 {
-		return nil, 0, fmt.Errorf("impossible length %q of the metrics", meta[metricsKey])
+		return nil, 0, fmt.Errorf("impossible length %.40q of the metrics", meta[metricsKey])
 	}
-	return &Checkpoint{Step: step, Tensors: tensors, State: json.RawMessage(meta[stateKey])}, metrics, nil
+	c = &Checkpoint{Step: step, Tensors: tensors, State: json.RawMessage(meta[stateKey])}
+	if err := c.check(); err != nil {
+		return nil, 0, err
+	}
+	return c, metrics, nil
 }
 
 // checksum covers tensors and metadata in an order that does not depend on maps.
@@ -192,21 +231,37 @@ func checksum(tensors map[string]*ir.Tensor, meta map[string]string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Metrics reads the lines of a run's metrics.
+// ErrTorn means that the last line of the metrics breaks off: it is still being written, or its process or machine stopped while it
+// was. Resume cuts it off.
+var ErrTorn = errors.New("it is cut short")
+
+// Metrics reads the lines of a run's metrics. With ErrTorn it returns those before the torn one.
 func Metrics(path string) ([]json.RawMessage, error) {
-	raw, err := os.ReadFile(filepath.Join(path, MetricsName))
+	name := filepath.Join(path, MetricsName)
+	raw, err := readFile(name, maxMetrics)
 	if err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
-	var out []json.RawMessage
-	for i, line := range bytes.Split(raw, []byte("\n")) {
-		if len(line) == 0 {
-			continue
+	lines, err := parseMetrics(raw)
+	if err != nil {
+		return lines, fmt.Errorf("run: %s: %w", name, err)
+	}
+	return lines, nil
+}
+
+func parseMetrics(raw []byte) ([]json.RawMessage, error) {
+	out := make([]json.RawMessage, 0, bytes.Count(raw, []byte("\n"))+1)
+	for i := 1; len(raw) > 0; i++ {
+		line, rest, ended := bytes.Cut(raw, []byte("\n"))
+		switch raw = rest; {
+		case len(line) == 0:
+		case json.Valid(line):
+			out = append(out, json.RawMessage(line))
+		case ended:
+			return nil, fmt.Errorf("line %d is not JSON", i)
+		default:
+			return out, fmt.Errorf("line %d: %w", i, ErrTorn)
 		}
-		if !json.Valid(line) {
-			return nil, fmt.Errorf("run: %s: line %d is not JSON", MetricsName, i+1)
-		}
-		out = append(out, json.RawMessage(line))
 	}
 	return out, nil
 }

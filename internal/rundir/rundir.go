@@ -31,10 +31,14 @@ const (
 
 	checkpointFolder = "checkpoint"
 	lockName         = "lock"
+	temporary        = ".tmp-" // begins the names of files that are being written
 )
 
-// maxConfig bounds config.json: 16 MiB.
-const maxConfig = 16 << 20
+// Limits on the size of files that are read.
+const (
+	maxConfig  = 16 << 20
+	maxMetrics = 1 << 30
+)
 
 // Dir is an open run.
 type Dir struct {
@@ -44,30 +48,55 @@ type Dir struct {
 	log     *os.File
 }
 
-// Create makes a new run with its settings. A path where something lies already is refused.
+// Create makes a new run with its settings. A path where something lies already is refused; a run whose settings cannot be written
+// leaves nothing behind.
 func Create(path string, config any) (*Dir, error) {
-	if entries, err := os.ReadDir(path); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("run %s: the folder is not empty; give another -o, or go on with it by --resume %s", path, path)
-	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+	refusal := func() error {
+		return fmt.Errorf("run %s: the folder is not empty; give another -o, or go on with it by --resume %s", path, path)
+	}
+	settings, err := json.MarshalIndent(config, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("run: settings: %w", err)
+	}
+	entries, err := os.ReadDir(path)
+	isNew := errors.Is(err, os.ErrNotExist)
+	switch {
+	case err == nil && len(entries) > 0:
+		return nil, refusal()
+	case err != nil && !isNew:
 		return nil, fmt.Errorf("run: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Join(path, checkpointFolder), 0o777); err != nil {
+	if err := os.MkdirAll(path, 0o777); err != nil {
 		return nil, fmt.Errorf("run: %w", err)
 	}
 	d, err := open(path)
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(d.Path(ConfigName)); err == nil {
+		// Somebody made a run here between the look at the folder and the lock.
+		return nil, errors.Join(refusal(), d.Close())
+	}
 	err = d.WriteFile(ConfigName, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(config)
+		_, err := w.Write(append(settings, '\n'))
+		return err
 	})
 	if err != nil {
-		d.Close()
+		d.discard(isNew)
 		return nil, err
 	}
 	return d, nil
+}
+
+// discard removes a run that has no settings yet. The lock goes last, so nobody else is in the middle of making a run meanwhile.
+func (d *Dir) discard(folder bool) {
+	for _, name := range []string{MetricsName, LogName, checkpointFolder, lockName} {
+		os.Remove(d.Path(name))
+	}
+	d.Close()
+	if folder {
+		os.Remove(d.path)
+	}
 }
 
 // Open takes up an existing run and reads its settings into config, which must know every field of the file.
@@ -89,24 +118,48 @@ func Open(path string, config any) (*Dir, error) {
 // ReadConfig reads the settings of a run without taking it up.
 func ReadConfig(path string, config any) error {
 	name := filepath.Join(path, ConfigName)
-	f, err := os.Open(name)
+	raw, err := readFile(name, maxConfig)
 	if err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err != nil {
-		return fmt.Errorf("run: %w", err)
-	}
-	if len(raw) > maxConfig {
-		return fmt.Errorf("run: %s: more than %d bytes", name, maxConfig)
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(config); err != nil {
-		return fmt.Errorf("run: %s: byte %d: %w", name, dec.InputOffset(), err)
+	if err := parseConfig(raw, config); err != nil {
+		return fmt.Errorf("run: %s: %w", name, err)
 	}
 	return nil
+}
+
+func parseConfig(raw []byte, config any) error {
+	// A decoder stops behind the first value and cannot tell where it failed; the whole text is looked at first.
+	var whole json.RawMessage
+	err := json.Unmarshal(raw, &whole)
+	if syntax := new(json.SyntaxError); errors.As(err, &syntax) {
+		return fmt.Errorf("before byte %d: %w", syntax.Offset, err)
+	}
+	// What the decoder says may repeat any piece of the file, so it is cut.
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	err = dec.Decode(config)
+	if kind := new(json.UnmarshalTypeError); errors.As(err, &kind) {
+		return fmt.Errorf("before byte %d: %.200s", kind.Offset, err)
+	}
+	if err != nil {
+		return fmt.Errorf("%.200s", err)
+	}
+	return nil
+}
+
+// readFile reads a whole file. Anything but a file is refused, since reading a pipe would wait for ever.
+func readFile(path string, limit int64) ([]byte, error) {
+	st, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	case st.Size() > limit:
+		return nil, fmt.Errorf("%s: %d bytes; at most %d are read", path, st.Size(), limit)
+	}
+	return os.ReadFile(path)
 }
 
 func open(path string) (d *Dir, err error) {
@@ -119,8 +172,10 @@ func open(path string) (d *Dir, err error) {
 	if d.lock, err = os.OpenFile(filepath.Join(path, lockName), os.O_CREATE|os.O_RDWR, 0o666); err != nil {
 		return d, fmt.Errorf("run: %w", err)
 	}
-	if err = lock(d.lock); err != nil {
+	if err = lock(d.lock); errors.Is(err, syscall.EWOULDBLOCK) {
 		return d, fmt.Errorf("run %s: another process is writing it: %w", path, err)
+	} else if err != nil {
+		return d, fmt.Errorf("run %s: lock: %w", path, err)
 	}
 	if d.metrics, err = os.OpenFile(filepath.Join(path, MetricsName), os.O_CREATE|os.O_RDWR, 0o666); err != nil {
 		return d, fmt.Errorf("run: %w", err)
@@ -148,13 +203,17 @@ func (d *Dir) Close() error {
 	return errors.Join(errs...)
 }
 
-// AppendMetrics writes one line of metrics.
+// AppendMetrics writes one line of metrics, whole or not at all.
 func (d *Dir) AppendMetrics(v any) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("run: metrics: %w", err)
 	}
-	if _, err := d.metrics.Write(append(raw, '\n')); err != nil {
+	if n, err := d.metrics.Write(append(raw, '\n')); err != nil {
+		// A checkpoint written after this counts the bytes before it, so half a line must not stay.
+		if end, seekErr := d.metrics.Seek(int64(-n), io.SeekCurrent); seekErr == nil {
+			d.metrics.Truncate(end)
+		}
 		return fmt.Errorf("run: metrics: %w%s", err, hint(err))
 	}
 	return nil
@@ -172,7 +231,7 @@ func (d *Dir) WriteFile(name string, write func(io.Writer) error) error {
 
 // writeFile writes to a temporary file beside path, makes sure it is on the disk, and renames it.
 func writeFile(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	f, err := os.CreateTemp(filepath.Dir(path), temporary+"*")
 	if err != nil {
 		return fmt.Errorf("run: %w%s", err, hint(err))
 	}
