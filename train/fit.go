@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sort"
+	"strings"
 
 	"github.com/dms-go/dms/data"
 	"github.com/dms-go/dms/internal/engine"
@@ -31,10 +34,11 @@ type Metrics struct {
 	Kept     map[string]int     `json:"kept,omitempty"`   // elements kept by group
 }
 
-// NotFiniteError means that the loss became NaN or infinite. The run stops; its last checkpoint is from before.
+// NotFiniteError means that the loss of a step, or a weight after it, is NaN or infinite. The run stops; its last checkpoint is from
+// before.
 type NotFiniteError struct {
 	Step   int
-	Tensor string
+	Tensor string // "the loss", or a kind and a name: `weight "conv1.weight"`
 }
 
 func (e *NotFiniteError) Error() string {
@@ -113,7 +117,7 @@ type progressState struct {
 //
 // g ends in class outputs (N, classes) and has a symbolic batch. With a Journal a checkpoint is saved every cfg.Checkpoint steps, at
 // the end, and when ctx is cancelled; Resume then goes on with the same bits. A loss that is not finite ends the run with a
-// NotFiniteError and saves nothing.
+// NotFiniteError and saves nothing, and so do weights where they would be saved or returned.
 func Fit(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Options) (*ir.Graph, error) {
 	f, err := newFit(ctx, g, src, cfg, opt)
 	if err != nil {
@@ -352,8 +356,12 @@ const (
 	emaPrefix     = "ema/"
 )
 
-// save writes everything a later process needs to go on with the same bits.
+// save writes everything a later process needs to go on with the same bits. A loss may be finite in the very step whose gradient is
+// not, so it first makes sure that nothing is lost yet; without a journal it does only that.
 func (f *fit) save() error {
+	if err := f.checkFinite(); err != nil {
+		return err
+	}
 	if f.opt.Journal == nil {
 		return nil
 	}
@@ -375,6 +383,22 @@ func (f *fit) save() error {
 		}
 	}
 	return f.opt.Journal.Save(c)
+}
+
+// checkFinite names the first weight that is not finite, or else what the optimiser or the moving average remembers of one.
+func (f *fit) checkFinite() error {
+	state := f.state()
+	for _, prefix := range []string{weightPrefix, descentPrefix, emaPrefix} {
+		values := state[prefix]
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			for _, x := range values[name] {
+				if x-x != 0 {
+					return &NotFiniteError{Step: f.step, Tensor: fmt.Sprintf("%s %q", strings.TrimSuffix(prefix, "/"), name)}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // state is every buffer that a checkpoint holds, by prefix and name.
