@@ -18,10 +18,10 @@ import (
 	"github.com/dms-go/dms/train"
 )
 
-// Limits of what ReadRun takes into memory. A line of metrics of the largest space known here has some 10 kB.
+// Limits of what ReadRun takes into memory of the files that rundir does not read.
 const (
-	maxMetrics = 256 << 20
-	maxResult  = 16 << 20
+	maxResult    = 16 << 20
+	maxSelection = 64 << 20
 )
 
 // Run is the summary of one run's folder.
@@ -32,6 +32,7 @@ type Run struct {
 
 	// First, Last and Best are lines of metrics, Best the one with the highest accuracy on training samples; nil before the first line.
 	Lines int            `json:"lines"`
+	Torn  bool           `json:"torn,omitempty"` // the last line was cut short, as by a full disk, and does not count
 	First *train.Metrics `json:"first,omitempty"`
 	Last  *train.Metrics `json:"last,omitempty"`
 	Best  *train.Metrics `json:"best,omitempty"`
@@ -47,15 +48,12 @@ func ReadRun(path string) (*Run, error) {
 	fail := func(name string, err error) (*Run, error) {
 		return nil, fmt.Errorf("report: %s: %w", filepath.Join(path, name), err)
 	}
-	if err := regular(filepath.Join(path, rundir.ConfigName), maxResult); err != nil {
-		return fail(rundir.ConfigName, err)
-	}
 	if err := rundir.ReadConfig(path, &r.Config); err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
 	r.Command = r.setting("command")
 	if err := r.readMetrics(); err != nil {
-		return fail(rundir.MetricsName, err)
+		return nil, fmt.Errorf("report: %w", err)
 	}
 	if err := r.readResult(); err != nil {
 		return fail(ResultName, err)
@@ -100,21 +98,20 @@ func compact(raw json.RawMessage) string {
 }
 
 func (r *Run) readMetrics() error {
-	switch err := regular(filepath.Join(r.Path, rundir.MetricsName), maxMetrics); {
+	lines, err := rundir.Metrics(r.Path)
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case errors.Is(err, rundir.ErrTorn):
+		r.Torn = true
 	case err != nil:
-		return err
-	}
-	lines, err := rundir.Metrics(r.Path)
-	if err != nil {
 		return err
 	}
 	r.Lines = len(lines)
 	for i, line := range lines {
 		m := new(train.Metrics)
 		if err := json.Unmarshal(line, m); err != nil {
-			return fmt.Errorf("line %d: %w", i+1, err)
+			return fmt.Errorf("%s: line %d: %w", filepath.Join(r.Path, rundir.MetricsName), i+1, err)
 		}
 		if r.First == nil {
 			r.First = m
@@ -156,7 +153,7 @@ func (r *Run) checkSelection() error {
 	if r.Search == nil {
 		return nil
 	}
-	raw, err := read(filepath.Join(r.Path, rundir.SelectionName), maxMetrics)
+	raw, err := read(filepath.Join(r.Path, rundir.SelectionName), maxSelection)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -189,23 +186,16 @@ func (r *Run) checkSelection() error {
 	return nil
 }
 
-// regular refuses what is no plain file, which might never end, and what is longer than limit.
-func regular(name string, limit int64) error {
+// read is a whole file of at most limit bytes. Anything but a file is refused: a pipe would be waited for without end.
+func read(name string, limit int64) ([]byte, error) {
 	st, err := os.Stat(name)
 	switch {
 	case err != nil:
-		return err
-	case !st.Mode().IsRegular():
-		return errors.New("it is not a plain file")
-	case st.Size() > limit:
-		return fmt.Errorf("%d bytes; at most %d are read", st.Size(), limit)
-	}
-	return nil
-}
-
-func read(name string, limit int64) ([]byte, error) {
-	if err := regular(name, limit); err != nil {
 		return nil, err
+	case !st.Mode().IsRegular():
+		return nil, errors.New("it is not a plain file")
+	case st.Size() > limit:
+		return nil, fmt.Errorf("%d bytes; at most %d are read", st.Size(), limit)
 	}
 	return os.ReadFile(name)
 }
@@ -253,6 +243,9 @@ func (r *Run) headline() string {
 		if r.Last != nil {
 			s += fmt.Sprintf(", step %d of %d", r.Last.Step, r.Last.Steps)
 		}
+	}
+	if r.Torn {
+		s += ", last line of metrics cut short"
 	}
 	return s
 }

@@ -206,7 +206,7 @@ func TestRunRefusesFilesThatDoNotHoldTogether(t *testing.T) {
 		"nothing":              {nil, "config.json"},
 		"config is no object":  {map[string]string{"config.json": `[1]`}, "config.json"},
 		"config is cut":        {map[string]string{"config.json": `{"command": "sea`}, "config.json"},
-		"metrics no JSON":      {map[string]string{"config.json": config, "metrics.jsonl": "{}\n{"}, "line 2"},
+		"metrics no JSON":      {map[string]string{"config.json": config, "metrics.jsonl": "{}\n{\n"}, "line 2"},
 		"metrics of words":     {map[string]string{"config.json": config, "metrics.jsonl": `{"step":"x"}`}, "line 1"},
 		"metrics too large":    {map[string]string{"config.json": config, "metrics.jsonl": `{"loss":1e999}`}, "line 1"},
 		"unknown command":      {map[string]string{"config.json": `{"command":"dance"}`, "result.json": "{}"}, `"dance"`},
@@ -237,6 +237,19 @@ func TestRunRefusesFilesThatDoNotHoldTogether(t *testing.T) {
 	}
 	if _, err := ReadRun(folder); err == nil || !strings.Contains(err.Error(), "plain file") {
 		t.Errorf("a folder in place of a result: %v", err)
+	}
+}
+
+func TestRunBearsATornLastLine(t *testing.T) {
+	r, err := ReadRun(writeFiles(t, map[string]string{
+		"config.json":   `{"command": "train"}`,
+		"metrics.jsonl": `{"step":10,"steps":30}` + "\n" + `{"step":20,"ste`,
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := r.headline(), "train: no result yet, step 10 of 30, last line of metrics cut short"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
