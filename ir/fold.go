@@ -32,10 +32,9 @@ func Fold(g *Graph) (*Graph, error) {
 		return nil, err
 	}
 	foldIdentities(out)
-	a := &analysis{
-		g: out, opset: out.Opset(""), info: map[string]ValueInfo{}, vals: map[string]*val{},
-		limit: limits{each: maxFolded, total: maxFolded}, frozen: sharedWeights(out),
-	}
+	a := newAnalysis(out, limits{each: maxFolded, total: maxFolded})
+	shared := sharedWeights(out)
+	a.held = func(n *Node, name string) bool { return shared[name] && n.Op != "Identity" }
 	if err := a.run(nil); err != nil {
 		return nil, err
 	}

@@ -15,8 +15,8 @@ import (
 // with symbolic sizes, so a graph that Fold has not seen works too. Outputs of operators without a row in the table, and what
 // depends on them alone, have a nil shape; that is not an error. The error joins every contradiction found, each naming its node.
 func InferShapes(g *Graph, bind map[string]int) (map[string]ValueInfo, error) {
-	a, err := analyse(g, bind, limits{each: maxFollowed})
-	if err != nil {
+	a := newAnalysis(g, limits{each: maxFollowed})
+	if err := a.run(bind); err != nil {
 		return nil, err
 	}
 	for name, v := range a.info {
@@ -46,8 +46,8 @@ type analysis struct {
 	vals  map[string]*val
 	limit limits
 
-	// frozen names weights that nothing but a copy is to be computed from.
-	frozen map[string]bool
+	// held tells which values a node is not to be computed from; nil for none.
+	held func(n *Node, name string) bool
 
 	unknowns int
 }
@@ -55,9 +55,8 @@ type analysis struct {
 // limits bound the elements of what is computed: of each value, and of all together where total is not 0.
 type limits struct{ each, total int }
 
-func analyse(g *Graph, bind map[string]int, limit limits) (*analysis, error) {
-	a := &analysis{g: g, opset: g.Opset(""), info: map[string]ValueInfo{}, vals: map[string]*val{}, limit: limit}
-	return a, a.run(bind)
+func newAnalysis(g *Graph, limit limits) *analysis {
+	return &analysis{g: g, opset: g.Opset(""), info: map[string]ValueInfo{}, vals: map[string]*val{}, limit: limit}
 }
 
 func (a *analysis) run(bind map[string]int) error {
@@ -208,7 +207,7 @@ func (c *call) allFollowed() bool {
 			continue
 		}
 		v := c.value(name)
-		if v == nil || c.frozen[name] && c.Op != "Identity" || !v.dtype.IsFloat() && v.len() > maxIntegers {
+		if v == nil || c.held != nil && c.held(c.Node, name) || !v.dtype.IsFloat() && v.len() > maxIntegers {
 			return false
 		}
 	}

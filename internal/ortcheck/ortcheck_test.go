@@ -133,9 +133,8 @@ func realFiles(t *testing.T) []string {
 	return files
 }
 
-// unbuilt are the real models that the engine need not build: one has a Resize, the other computes the target of a Reshape in a way
-// that folding does not see through.
-var unbuilt = map[string]bool{"fastestdet": true, "vit_pgd_2_3_16": true}
+// unbuilt are the real models that the engine need not build: one has a Resize.
+var unbuilt = map[string]bool{"fastestdet": true}
 
 // reference is what an independent interpreter of the models gave: the first values of every output and some sums.
 type reference struct {

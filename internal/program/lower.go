@@ -167,6 +167,15 @@ func (b *builder) get(name string) (ID, error) {
 	if t.Len() == 0 {
 		return None, fmt.Errorf("constant %q of shape %v is empty", name, t.Shape)
 	}
+	if b.bound[name] {
+		data, err := t.Floats()
+		if err != nil {
+			return None, fmt.Errorf("constant %q: %w", name, err)
+		}
+		id := b.constant(data, t.Shape...)
+		b.value[name] = id
+		return id, nil
+	}
 	layout := WeightLayout(t)
 	id := b.add(Value{Name: name, Shape: permute(t.Shape, layout), Layout: layout, Class: Param})
 	b.value[name], b.p.Params[name] = id, id

@@ -11,6 +11,7 @@ package program
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -142,7 +143,8 @@ func product(shape []int) int {
 
 // builder carries a program under construction.
 type builder struct {
-	g       *ir.Graph
+	g       *ir.Graph       // as bind returns it
+	bound   map[string]bool // weights of g that are constants of this program's sizes
 	cfg     Config
 	p       *Program
 	info    map[string]ir.ValueInfo
@@ -163,8 +165,12 @@ func newBuilder(g *ir.Graph, cfg Config) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
+	g, bound, err := bind(g, cfg.Bind)
+	if err != nil {
+		return nil, err
+	}
 	b := &builder{
-		g: g, cfg: cfg, info: info, uses: ir.Consumers(g), value: map[string]ID{}, keep: map[string]bool{}, grad: map[ID]ID{}, live: map[ID]bool{},
+		g: g, bound: bound, cfg: cfg, info: info, uses: ir.Consumers(g), value: map[string]ID{}, keep: map[string]bool{}, grad: map[ID]ID{}, live: map[ID]bool{},
 		p: &Program{Inputs: map[string]ID{}, Params: map[string]ID{}, Outputs: map[string]ID{}, Grads: map[string]ID{}},
 	}
 	var faults []error
@@ -192,6 +198,32 @@ func newBuilder(g *ir.Graph, cfg Config) (*builder, error) {
 		b.keep[cfg.Loss] = true
 	}
 	return b, errors.Join(faults...)
+}
+
+// bind makes weights of what nodes compute from sizes alone, now that these have numbers, and takes such nodes out: the zeros that a
+// class token is added to, the target of a reshape. It returns a graph that shares all else with g, and the names of those weights.
+func bind(g *ir.Graph, sizes map[string]int) (*ir.Graph, map[string]bool, error) {
+	constants, err := ir.Constants(g, sizes)
+	if err != nil || len(constants) == 0 {
+		return g, nil, err
+	}
+	out := *g
+	out.Weights = make(map[string]*ir.Tensor, len(g.Weights)+len(constants))
+	maps.Copy(out.Weights, g.Weights)
+	out.Nodes = nil
+	bound := map[string]bool{}
+	for _, n := range g.Nodes {
+		if slices.ContainsFunc(n.Outputs, func(v string) bool { return v != "" && constants[v] == nil }) {
+			out.Nodes = append(out.Nodes, n)
+			continue
+		}
+		for _, v := range n.Outputs {
+			if v != "" {
+				out.Weights[v], bound[v] = constants[v], true
+			}
+		}
+	}
+	return &out, bound, nil
 }
 
 // sizes is the shape of a graph value as numbers.
