@@ -54,9 +54,9 @@ It ends with a table and leaves a folder with the three networks, the table as J
 	fl := cmd.Flags()
 	fl.StringVarP(&d.out, "out", "o", "", "new folder for the results (default: dms-demo, or the first free of dms-demo-2, …)")
 	fl.Uint64Var(&d.seed, "seed", 1, "of weights, drawings and batches")
-	fl.IntVar(&d.dense, "dense-steps", 1000, "steps of training the dense network")
-	fl.IntVar(&d.search, "search-steps", 400, "steps of the search")
-	fl.IntVar(&d.refine, "tune-steps", 1000, "steps of fine-tuning the searched network")
+	fl.IntVar(&d.dense, "dense-steps", 1200, "steps of training the dense network")
+	fl.IntVar(&d.search, "search-steps", 300, "steps of the search")
+	fl.IntVar(&d.refine, "tune-steps", 900, "steps of fine-tuning the searched network")
 	fl.BoolVar(&d.json, "json", false, "print the table as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if d.dense < 1 || d.search < 1 || d.refine < 1 {
