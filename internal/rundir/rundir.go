@@ -43,6 +43,7 @@ const (
 // Dir is an open run.
 type Dir struct {
 	path    string
+	isNew   bool // this process made the folder
 	lock    *os.File
 	metrics *os.File
 	log     *os.File
@@ -73,6 +74,7 @@ func Create(path string, config any) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.isNew = isNew
 	if _, err := os.Stat(d.Path(ConfigName)); err == nil {
 		// Somebody made a run here between the look at the folder and the lock.
 		return nil, errors.Join(refusal(), d.Close())
@@ -82,21 +84,42 @@ func Create(path string, config any) (*Dir, error) {
 		return err
 	})
 	if err != nil {
-		d.discard(isNew)
+		d.discard()
 		return nil, err
 	}
 	return d, nil
 }
 
-// discard removes a run that has no settings yet. The lock goes last, so nobody else is in the middle of making a run meanwhile.
-func (d *Dir) discard(folder bool) {
+// discard removes a run that has no settings. The lock goes last, so nobody else is in the middle of making a run meanwhile.
+func (d *Dir) discard() {
 	for _, name := range []string{MetricsName, LogName, checkpointFolder, lockName} {
 		os.Remove(d.Path(name))
 	}
 	d.Close()
-	if folder {
+	if d.isNew {
 		os.Remove(d.path)
 	}
+}
+
+// Discard closes a run that ended before it had anything to keep, no line of metrics, no checkpoint, no result, and removes it. A run
+// that has something stays as it is, open, and the answer is false.
+func (d *Dir) Discard() bool {
+	if st, err := d.metrics.Stat(); err != nil || st.Size() > 0 {
+		return false
+	}
+	if names, err := d.checkpoints(); err != nil || len(names) > 0 {
+		return false
+	}
+	for _, name := range []string{SelectionName, ModelName} {
+		if _, err := os.Lstat(d.Path(name)); !errors.Is(err, os.ErrNotExist) {
+			return false
+		}
+	}
+	if err := os.Remove(d.Path(ConfigName)); err != nil {
+		return false
+	}
+	d.discard()
+	return true
 }
 
 // Open takes up an existing run and reads its settings into config, which must know every field of the file.

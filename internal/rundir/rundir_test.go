@@ -528,3 +528,47 @@ func TestLogKeepsWhatWasSaid(t *testing.T) {
 		t.Errorf("log %q", lines)
 	}
 }
+
+func TestDiscardRemovesOnlyRunsWithNothingToKeep(t *testing.T) {
+	d := create(t)
+	d.Logf("a line for people")
+	if !d.Discard() {
+		t.Fatal("a run without a step was kept")
+	}
+	if _, err := os.Stat(d.Path()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder of a discarded run is still there: %v", err)
+	}
+
+	folder := t.TempDir() // made by somebody else, and empty
+	d, err := Create(folder, some)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !d.Discard() {
+		t.Fatal("a run without a step was kept")
+	}
+	if got, err := os.ReadDir(folder); err != nil || len(got) > 0 {
+		t.Errorf("folder that was there before: %v, %v, want it empty", got, err)
+	}
+
+	for name, keep := range map[string]func(d *Dir) error{
+		"a line of metrics": func(d *Dir) error { return d.AppendMetrics(line{1, 1}) },
+		"a checkpoint":      func(d *Dir) error { return d.Save(checkpoint(0)) },
+		"a model":           func(d *Dir) error { return d.WriteFile(ModelName, func(io.Writer) error { return nil }) },
+	} {
+		d := create(t)
+		if err := keep(d); err != nil {
+			t.Fatal(err)
+		}
+		before := files(t, d)
+		if d.Discard() {
+			t.Errorf("a run with %s was removed", name)
+		}
+		if got := files(t, d); !slices.Equal(got, before) {
+			t.Errorf("a run with %s: files %v, were %v", name, got, before)
+		}
+		if err := d.AppendMetrics(line{2, 1}); err != nil {
+			t.Errorf("a run with %s goes on: %v", name, err)
+		}
+	}
+}
