@@ -44,7 +44,8 @@ type Config struct {
 	HardWidths bool `json:"hard_widths"`
 	// SoftBlocks puts the soft mask of blocks into the forward pass.
 	SoftBlocks bool `json:"soft_blocks"`
-	// Recalibrate is how many batches give the batch-norm statistics of the final network in PMinus.
+	// Recalibrate is how many batches give the batch-norm statistics of the final network, but for NP: those of the search belong to soft
+	// masks.
 	Recalibrate int `json:"recalibrate"`
 
 	Train train.Config `json:"train"`
@@ -56,7 +57,10 @@ func Default(p Pipeline) Config {
 		Pipeline: p, Rate: 0.005, Balance: 2, BalanceDecay: 0.9, Mu: 1, DecayShare: 0.8, Sharpness: 1,
 		Importance: "taylor", ImportanceDecay: 0.99, Recalibrate: 200, Train: train.Default(),
 	}
-	if p == PMinus {
+	switch p {
+	case P: // trained weights follow the structure; a rate to train from scratch with would throw them away
+		c.Train.Epochs, c.Train.Rate = 10, 0.01
+	case PMinus:
 		c.Train.Steps = 400
 	}
 	return c

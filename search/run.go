@@ -112,7 +112,7 @@ func finish(ctx context.Context, g, trained *ir.Graph, src *data.Source, cfg Con
 		}
 		r.Masks[h.inputs[i]] = m
 	}
-	if cfg.Pipeline == PMinus {
+	if cfg.Pipeline != NP { // whose result is trained from scratch
 		if r.Masked, err = train.Recalibrate(ctx, trained, src, cfg.Train, cfg.Recalibrate, r.Masks); err != nil {
 			return nil, err
 		}
