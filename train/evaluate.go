@@ -82,8 +82,14 @@ func Evaluate(ctx context.Context, g *ir.Graph, src *data.Source, ds data.Datase
 	return e.Score(ctx, src, ds, cfg.Normalize)
 }
 
+// classes is how many outputs the network has for one sample.
+func (e *Evaluation) classes() int { return len(e.machine.Output(e.logits)) / e.batch }
+
 // Score runs over all of ds once.
 func (e *Evaluation) Score(ctx context.Context, src *data.Source, ds data.Dataset, normalize string) (Score, error) {
+	if k, n := e.classes(), len(ds.Classes()); k < n {
+		return Score{}, fmt.Errorf("train: output %q has %d classes, the data set %d", e.logits, k, n)
+	}
 	mean, std, err := data.Normalization(src, normalize)
 	if err != nil {
 		return Score{}, err

@@ -42,7 +42,7 @@ type NotFiniteError struct {
 }
 
 func (e *NotFiniteError) Error() string {
-	return fmt.Sprintf("train: step %d: %s is not finite; the last checkpoint is from before this step: resume with a smaller rate or set clip_norm", e.Step, e.Tensor)
+	return fmt.Sprintf("train: step %d: %s is not finite; the last checkpoint is from before this step; a smaller rate or clip_norm helps", e.Step, e.Tensor)
 }
 
 // Journal keeps what must survive the process; a run directory is one.
@@ -202,6 +202,9 @@ func (f *fit) prepare(ctx context.Context, g *ir.Graph, src *data.Source) (err e
 	if opt.Teacher != nil {
 		if f.teacher, err = newTeacher(opt.Teacher, src.Train, cfg, f.pool); err != nil {
 			return err
+		}
+		if own, its := len(f.machine.Output(f.logits))/cfg.Batch, f.teacher.run.classes(); own != its {
+			return fmt.Errorf("train: the teacher has %d outputs, the network %d; they must tell the same classes apart", its, own)
 		}
 	}
 	if err := f.newDescent(g); err != nil {

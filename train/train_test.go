@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/dms-go/dms/data"
@@ -259,5 +260,31 @@ func TestLatencyIsMeasured(t *testing.T) {
 	d, err := Latency(network(t, small), src.Test, 1, 5, 1)
 	if err != nil || d <= 0 {
 		t.Errorf("Latency = %v, %v", d, err)
+	}
+}
+
+func TestNetworksThatDoNotFitTheClassesAreRefused(t *testing.T) {
+	src, few := patches(t, 32), network(t, "resnet8:input=10,classes=3,width=0.5")
+	ctx := context.Background()
+	for _, c := range []struct {
+		want string
+		run  func() error
+	}{
+		{"has 3 classes, the data set 4", func() error { // even where no sample of the missing class is among those asked for
+			_, err := Evaluate(ctx, few, src, data.Subset(src.Test, 1), quick(1))
+			return err
+		}},
+		{"has 3 classes, the data set 4", func() error {
+			_, err := Fit(ctx, few, src, quick(1), Options{})
+			return err
+		}},
+		{"the teacher has 3 outputs, the network 4", func() error {
+			_, err := Fit(ctx, network(t, small), src, quick(1), Options{Teacher: few})
+			return err
+		}},
+	} {
+		if err := c.run(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %q", err, c.want)
+		}
 	}
 }
