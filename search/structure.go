@@ -7,6 +7,7 @@ import (
 	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/space"
 	"github.com/dms-go/dms/topk"
+	"github.com/dms-go/dms/train"
 )
 
 // structure is everything the search learns about the shape of the network: one prune ratio and n importances per group, moved by
@@ -133,7 +134,7 @@ func (st *structure) update(dm [][]float64) error {
 			}
 		}
 		if math.IsNaN(g.gTask) || math.IsInf(g.gTask, 0) {
-			return fmt.Errorf("search: step %d: the gradient of group %q is not finite", st.step, g.name)
+			return &train.NotFiniteError{Step: st.step, Tensor: fmt.Sprintf("the gradient of group %q", g.name)}
 		}
 		if !g.frozen {
 			norm += g.gTask * g.gTask
