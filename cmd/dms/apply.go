@@ -2,8 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/dms-go/dms"
 	"github.com/dms-go/dms/cost"
@@ -26,7 +29,7 @@ or one written by hand: {"keep": {"layer1.0.conv1": [0, 2, 3]}}. Groups that it 
 
 The weights are those of MODEL, cut; a network of which much was removed wants fine-tuning by 'dms train'.`,
 		Example: `  dms apply model.onnx run/selection.json -o small.onnx`,
-		Args:    arguments("a MODEL", "a SELECTION"),
+		Args:    arguments(2, "a MODEL", "a SELECTION"),
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&out, "out", "o", "", "the file to write")
@@ -34,7 +37,7 @@ The weights are those of MODEL, cut; a network of which much was removed wants f
 	fl.BoolVar(&asJSON, "json", false, "print costs before and after as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		src.Model = args[0]
-		if err := newFile(out, "small.onnx"); err != nil {
+		if err := newModel(out, "small.onnx"); err != nil {
 			return err
 		}
 		g, err := src.load()
@@ -47,12 +50,12 @@ The weights are those of MODEL, cut; a network of which much was removed wants f
 		}
 		f, err := os.Open(args[1])
 		if err != nil {
-			return err
+			return withHint(err, "SELECTION is the selection.json of a search, or a file like it")
 		}
 		defer f.Close()
 		sel, err := space.ReadSelection(f, s)
 		if err != nil {
-			return withHint(err, "'dms inspect %s' lists the groups of the network", args[0])
+			return withHint(fmt.Errorf("%s: %w", args[1], err), "'%s' lists the groups of the network and how many elements each has", shell("dms", "inspect", args[0]))
 		}
 		small, err := prune.Apply(g, s, sel)
 		if err != nil {
@@ -77,6 +80,20 @@ The weights are those of MODEL, cut; a network of which much was removed wants f
 		return result.WriteText(c.out)
 	}
 	return cmd
+}
+
+// newModel refuses a name for a network that is missing or taken, or under which it could not be written or read back.
+func newModel(out, example string) error {
+	if err := newFile(out, example); err != nil {
+		return err
+	}
+	if strings.ToLower(filepath.Ext(out)) != ".onnx" {
+		return withHint(misuse("-o %s: want a name that ends in .onnx", out), "networks are written as ONNX files and read back by that name")
+	}
+	if st, err := os.Stat(filepath.Dir(out)); err != nil || !st.IsDir() {
+		return withHint(misuse("-o %s: there is no folder %s", out, filepath.Dir(out)), "make it first: mkdir -p %s", shell(filepath.Dir(out)))
+	}
+	return nil
 }
 
 // newFile refuses a name to write to that is missing or taken: nothing is ever overwritten.

@@ -49,7 +49,7 @@ down alike, trained from scratch for as many steps as search and fine-tuning tak
 It ends with a table and leaves a folder with the three networks, the table as JSON and a picture of the widths kept per layer.`,
 		Example: `  dms demo
   dms demo -o story --seed 2`,
-		Args: cobra.NoArgs,
+		Args: arguments(0),
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&d.out, "out", "o", "", "new folder for the results (default: dms-demo, or the first free of dms-demo-2, …)")

@@ -3,10 +3,14 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +18,7 @@ import (
 	"github.com/dms-go/dms/data"
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/space"
+	"github.com/dms-go/dms/zoo"
 	"github.com/spf13/cobra"
 )
 
@@ -27,7 +32,26 @@ type modelSource struct {
 	SHA256  string `json:"sha256,omitempty"` // of the files' bytes
 }
 
-func (s modelSource) load() (*ir.Graph, error) { return dms.Load(s.Model, s.Weights) }
+func (s modelSource) load() (*ir.Graph, error) {
+	if s.Model == "" {
+		return nil, withHint(misuse("MODEL is empty"), modelHint)
+	}
+	g, err := dms.Load(s.Model, s.Weights)
+	if err == nil {
+		return g, nil
+	}
+	name, _, _ := strings.Cut(s.Model, ":")
+	var missing *fs.PathError
+	switch {
+	case slices.Contains(zoo.Names(), strings.ToLower(name)):
+		return nil, withHint(err, "did you mean zoo:%s?", s.Model)
+	case errors.As(err, &missing) && errors.Is(err, fs.ErrNotExist) && missing.Path == s.Model:
+		return nil, withHint(err, modelHint)
+	}
+	return nil, err
+}
+
+const modelHint = "MODEL is the path of an .onnx file, or zoo:NAME; 'dms zoo' lists the names"
 
 // pinned is s with absolute paths and a digest, which names the same network from any folder.
 func (s modelSource) pinned() (modelSource, error) {
@@ -65,13 +89,14 @@ func (s modelSource) pinned() (modelSource, error) {
 // check holds the files against the digest that a run was started with.
 func (s modelSource) check() error {
 	now, err := s.pinned()
-	if err != nil {
-		return err
+	if err == nil && now.SHA256 != s.SHA256 {
+		name := s.Model
+		if s.Weights != "" {
+			name += " or " + s.Weights
+		}
+		err = fmt.Errorf("%s is not the file that the run was started with", name)
 	}
-	if now.SHA256 != s.SHA256 {
-		return withHint(fmt.Errorf("%s is not the file that the run was started with", s.Model), "put the old file back, or start a new run")
-	}
-	return nil
+	return withHint(err, "put the old file back, or start a new run")
 }
 
 func absolute(path string) string {
@@ -110,16 +135,70 @@ func (s dataSource) pinned() dataSource {
 	return s
 }
 
+const dataHint = "DATA is cifar10:DIR, fashion-mnist:DIR, imagefolder:DIR, or glyphs, which needs no download"
+
+// check refuses what cannot be meant, before anything is read.
+func (s dataSource) check() error {
+	for _, v := range []struct {
+		flag string
+		n    int
+	}{{"image-size", s.Size}, {"train-samples", s.Train}, {"test-samples", s.Test}} {
+		if v.n < 0 || v.n > 1<<40 {
+			return misuse("--%s %d: want a count, or 0 for the default", v.flag, v.n)
+		}
+	}
+	return nil
+}
+
 // open reads the data set in the size that g takes.
 func (s dataSource) open(g *ir.Graph) (*data.Source, error) {
-	if s.Spec == "" {
-		return nil, withHint(misuse("--data is missing"), "give a data set such as --data cifar10:DIR, or --data glyphs, which needs no download")
+	if err := s.check(); err != nil {
+		return nil, err
 	}
 	o := data.Options{Size: s.Size, Seed: s.Seed, TrainLen: s.Train, TestLen: s.Test}
 	if in := g.Inputs; o.Size == 0 && len(in) > 0 && len(in[0].Shape) == 4 && in[0].Shape[2].Known() {
 		o.Size = in[0].Shape[2].Size
 	}
-	return data.Open(s.Spec, o)
+	src, err := data.Open(s.Spec, o)
+	if err != nil {
+		return nil, err
+	}
+	if h, w, _ := src.Train.Shape(); s.Size > 0 && h != s.Size {
+		return nil, misuse("--image-size %d: the images of %s are %d by %d; only photos (imagefolder) come in any size", s.Size, src.Name, h, w)
+	}
+	return src, nil
+}
+
+// checkFit refuses a zoo network that was built for other images or classes than the data set has, and says which one fits. Other
+// networks are as they are; the step loop tells what does not fit.
+func checkFit(m modelSource, g *ir.Graph, src *data.Source) error {
+	in, out := g.Inputs[0].Shape, g.Outputs[0].Shape
+	if !isZoo(m.Model) || len(in) != 4 || len(out) != 2 {
+		return nil
+	}
+	h, w, channels := src.Train.Shape()
+	classes := len(src.Train.Classes())
+	name, text, _ := strings.Cut(strings.TrimPrefix(m.Model, "zoo:"), ":")
+	settings := strings.Split(text, ",")
+	set := func(key string, value int) {
+		settings = slices.DeleteFunc(settings, func(s string) bool { return s == "" || strings.HasPrefix(strings.ToLower(s), key+"=") })
+		settings = append(settings, fmt.Sprint(key, "=", value))
+	}
+	if in[1].Size != channels {
+		set("channels", channels)
+	}
+	if in[2].Size != h && h == w {
+		set("input", h)
+	}
+	if out[1].Size < classes {
+		set("classes", classes)
+	}
+	if strings.Join(settings, ",") == text {
+		return nil
+	}
+	return withHint(misuse("%s takes %d×%d×%d images and has %d outputs; %s has %d×%d×%d images of %d classes", m.Model,
+		in[2].Size, in[3].Size, in[1].Size, out[1].Size, src.Name, h, w, channels, classes),
+		"this network fits: zoo:%s:%s", name, strings.Join(settings, ","))
 }
 
 // normalization is the spec that holds for g on src: what was asked for, else what the file says, else the data set's own.
@@ -182,4 +261,34 @@ func (s *spaceFlags) options() (space.Options, error) {
 		return o, misuse("--divisor %d: want a positive count", o.Divisor)
 	}
 	return o, nil
+}
+
+// checkPatterns refuses patterns that no group of g matches: they are misspelt, and a search would quietly do something else.
+func checkPatterns(g *ir.Graph, model string, o space.Options) error {
+	check := func(flag, pattern string) error {
+		s, err := dms.Inspect(g, space.Options{Only: []string{pattern}})
+		if err != nil || len(s.Groups) > 0 {
+			return err
+		}
+		return withHint(misuse("--%s %s: it matches no group that could shrink", flag, clip(pattern)), "'%s' lists the groups and their layers", shell("dms", "inspect", model))
+	}
+	for _, p := range o.Freeze {
+		if err := check("freeze", p); err != nil {
+			return err
+		}
+	}
+	for _, p := range o.Only {
+		if err := check("only", p); err != nil {
+			return err
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(o.Min)) {
+		if p == "*" { // a plain --min N, which means every group there is
+			continue
+		}
+		if err := check("min", p); err != nil {
+			return err
+		}
+	}
+	return nil
 }

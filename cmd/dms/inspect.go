@@ -87,7 +87,7 @@ together and why; every axis that has to stay, with the operator and the reason;
 		Example: `  dms inspect model.onnx
   dms inspect zoo:mobilenetv2 --json
   dms inspect model.onnx --freeze 'backbone.stem*' --min 8`,
-		Args: arguments("a MODEL"),
+		Args: arguments(1, "a MODEL"),
 	}
 	cmd.Flags().StringVar(&src.Weights, "weights", "", "a .safetensors file with the weights of a zoo MODEL")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
@@ -100,6 +100,9 @@ together and why; every axis that has to stay, with the operator and the reason;
 		src.Model = args[0]
 		g, err := src.load()
 		if err != nil {
+			return err
+		}
+		if err := checkPatterns(g, src.Model, o); err != nil {
 			return err
 		}
 		v, err := inspect(args[0], g, o)
@@ -152,8 +155,14 @@ func inspect(name string, g *ir.Graph, o space.Options) (*inspection, error) {
 		}
 		v.Groups = append(v.Groups, i)
 	}
+	at := map[frozenInfo]int{}
 	for _, f := range s.Frozen {
-		v.Frozen = append(v.Frozen, frozenInfo{f.Value, f.Axis, f.Size, layerName(f.Node), f.Op, f.Reason})
+		i := frozenInfo{f.Value, f.Axis, 0, layerName(f.Node), f.Op, f.Reason}
+		if _, seen := at[i]; !seen { // elements of one axis that would have shrunk separately stay for one reason
+			at[i] = len(v.Frozen)
+			v.Frozen = append(v.Frozen, i)
+		}
+		v.Frozen[at[i]].Size += f.Size
 	}
 	for _, l := range layers {
 		v.Layers = append(v.Layers, layerInfo{layerName(l.Node), l.Op, l.Cost})
@@ -215,7 +224,7 @@ func (v *inspection) writeText(w io.Writer) error {
 		fmt.Fprintf(w, "  unknown operators, kept with all they touch: %s\n", strings.Join(v.Unknown, ", "))
 	}
 	fmt.Fprintln(w)
-	t := &report.Table{Title: fmt.Sprintf("%d groups that can shrink", len(v.Groups)), Columns: []string{"group", "kind", "elements", "saves MACs", "params", "what hangs together"}}
+	t := &report.Table{Title: counted(len(v.Groups), "group that can shrink", "groups that can shrink"), Columns: []string{"group", "kind", "elements", "saves MACs", "params", "what hangs together"}}
 	for _, g := range v.Groups {
 		t.Add(g.Name, g.Kind.String(), fmt.Sprint(g.N), percent(g.MACs, v.MACs), percent(g.Params, v.Params), members(g))
 	}
@@ -233,7 +242,7 @@ func (v *inspection) writeText(w io.Writer) error {
 		}
 	}
 	fmt.Fprintln(w)
-	t = &report.Table{Title: fmt.Sprintf("%d axes that stay", len(v.Frozen)), Columns: []string{"value", "axis", "size", "why"}}
+	t = &report.Table{Title: counted(len(v.Frozen), "axis that stays", "axes that stay"), Columns: []string{"value", "axis", "size", "why"}}
 	for _, f := range v.Frozen {
 		why := f.Reason
 		if f.Node != "" {
@@ -252,6 +261,13 @@ func (v *inspection) writeText(w io.Writer) error {
 		}
 	}
 	return t.WriteText(w)
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
 }
 
 func percent(part, whole int64) string {

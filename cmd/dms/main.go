@@ -9,10 +9,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func main() {
@@ -39,12 +41,21 @@ func run(ctx context.Context, args []string, out, talk io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	for _, line := range strings.Split(err.Error(), "\n") {
-		fmt.Fprintf(talk, "dms: error: %s\n", line)
-	}
 	var h *hinted
-	if errors.As(err, &h) {
-		fmt.Fprintf(talk, "dms: hint: %s\n", h.hint)
+	hint := errors.As(err, &h)
+	if !hint && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	for _, line := range strings.Split(err.Error(), "\n") {
+		fmt.Fprintf(talk, "dms: error: %s\n", strings.TrimPrefix(line, "dms: "))
+	}
+	if hint {
+		for _, line := range strings.Split(h.hint, "\n") {
+			if !strings.HasPrefix(line, " ") { // else it is an example, to be copied
+				line = "dms: hint: " + line
+			}
+			fmt.Fprintln(talk, line)
+		}
 	}
 	var u *usageError
 	if errors.As(err, &u) {
@@ -103,7 +114,7 @@ func newRoot(c *console) *cobra.Command {
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return withHint(misuse("there is no command %q", args[0]), "'dms --help' lists the commands")
+				return noCommand(cmd, args[0])
 			}
 			return cmd.Help()
 		},
@@ -111,19 +122,115 @@ func newRoot(c *console) *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return withHint(&usageError{err}, "'%s --help' explains its flags", cmd.CommandPath())
+		return withHint(&usageError{flagError(err)}, "'%s --help' explains its flags", cmd.CommandPath())
 	})
 	root.AddCommand(newDemo(c), newInspect(c), newZoo(c), newSearch(c), newApply(c), newTrain(c), newEval(c), newReport(c), newVersion(c))
+	root.SetHelpCommand(newHelp())
 	return root
 }
 
-// arguments wants the named arguments, no more and no fewer.
-func arguments(names ...string) cobra.PositionalArgs {
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Explain a command",
+		Args:  arguments(0, "a COMMAND"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about := cmd.Root()
+			if len(args) > 0 {
+				found, _, err := about.Find(args)
+				if err != nil || found == about {
+					return noCommand(about, args[0])
+				}
+				about = found
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
+}
+
+// noCommand is the error about a command that root lacks.
+func noCommand(root *cobra.Command, name string) error {
+	err := misuse("there is no command %q", name)
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		return withHint(err, "did you mean 'dms %s'? 'dms --help' lists the commands", near[0])
+	}
+	return withHint(err, "'dms --help' lists the commands")
+}
+
+// arguments wants the named arguments, of which the first least are needed.
+func arguments(least int, names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == len(names) {
+		var err error
+		switch {
+		case len(args) < least:
+			err = misuse("%s: %s is missing", cmd.CommandPath(), strings.Join(names[len(args):least], " and "))
+		case len(args) > len(names) && len(names) == 0:
+			err = misuse("%s takes no arguments, got %q", cmd.CommandPath(), args[0])
+		case len(args) > len(names):
+			err = misuse("%s takes %s and no more, got also %q", cmd.CommandPath(), strings.Join(names, " and "), args[len(names)])
+		default:
 			return nil
 		}
-		err := misuse("%s wants %s, got %d arguments", cmd.CommandPath(), strings.Join(names, " and "), len(args))
-		return withHint(err, "for example:\n%s", cmd.Example)
+		if cmd.Example == "" {
+			return withHint(err, "'%s --help' explains it", cmd.CommandPath())
+		}
+		return withHint(err, "for example\n%s", cmd.Example)
 	}
+}
+
+// flagError says in words what is wrong with a flag.
+func flagError(err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		f := invalid.GetFlag()
+		if wanted := map[string]string{
+			"int": "a whole number", "uint64": "a whole number that is not negative", "float64": "a number", "bool": "true or false",
+		}[f.Value.Type()]; wanted != "" {
+			return fmt.Errorf("--%s %s: want %s", f.Name, clip(invalid.GetValue()), wanted)
+		}
+	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		switch letters := unknown.GetSpecifiedShortnames(); {
+		case len(letters) > 1:
+			return fmt.Errorf("there is no flag -%s; long names take two dashes", clip(letters))
+		case letters != "":
+			return fmt.Errorf("there is no flag -%s", clip(letters))
+		}
+		return fmt.Errorf("there is no flag --%s", clip(unknown.GetSpecifiedName()))
+	}
+	var bare *pflag.ValueRequiredError
+	if errors.As(err, &bare) {
+		return fmt.Errorf("--%s: its value is missing", bare.GetFlag().Name)
+	}
+	return err
+}
+
+// clip is text from outside, short enough for a message and without what would disturb a terminal.
+func clip(text string) string {
+	text = shorten(text, 60)
+	if quoted := strconv.Quote(text); quoted != `"`+text+`"` {
+		return quoted
+	}
+	return text
+}
+
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+// shell writes arguments so that a shell reads them back, for commands that a message proposes.
+func shell(args ...string) string {
+	var words []string
+	for _, a := range args {
+		if a == "" || strings.ContainsAny(a, " \t\n\"'\\$`&|;<>()[]{}*?!#~") {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		words = append(words, a)
+	}
+	return strings.Join(words, " ")
 }

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+
+	"github.com/dms-go/dms/internal/rundir"
 	"github.com/dms-go/dms/report"
 	"github.com/spf13/cobra"
 )
@@ -14,13 +18,16 @@ func newReport(c *console) *cobra.Command {
 The metrics of each interval are in RUN/metrics.jsonl, the widths of a finished search in RUN/widths.png.`,
 		Example: `  dms report run
   dms report run --json`,
-		Args: arguments("a RUN"),
+		Args: arguments(1, "a RUN"),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := report.ReadRun(args[0])
 		if err != nil {
-			return withHint(err, "RUN is the folder that a search or training was given by -o")
+			if _, none := os.Stat(filepath.Join(args[0], rundir.ConfigName)); none != nil {
+				return withHint(err, runHint)
+			}
+			return withHint(err, "a file of the run is damaged; from its last checkpoint, --resume %s goes on and writes the results anew", shell(args[0]))
 		}
 		if asJSON {
 			return r.WriteJSON(c.out)

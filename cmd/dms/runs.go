@@ -6,7 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/dms-go/dms/data"
 	"github.com/dms-go/dms/internal/kernel"
@@ -17,6 +22,7 @@ import (
 	"github.com/dms-go/dms/space"
 	"github.com/dms-go/dms/train"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // runConfig is config.json: everything that decides the bits of a run's results.
@@ -33,12 +39,15 @@ type runConfig struct {
 	Train          *train.Config  `json:"train,omitempty"`
 }
 
-// settings is the configuration of the step loop, wherever it stands.
+// settings is the configuration of the step loop, wherever it stands; nil where the settings of the command are missing.
 func (c *runConfig) settings() *train.Config {
-	if c.Search != nil {
+	switch {
+	case c.Command == "search" && c.Search != nil && c.Space != nil:
 		return &c.Search.Train
+	case c.Command == "train":
+		return c.Train
 	}
-	return c.Train
+	return nil
 }
 
 // stageFlags are what search and train have in common.
@@ -50,6 +59,7 @@ type stageFlags struct {
 	teacherWeights string
 	data           dataSource
 	settings       settingsFlags
+	budgets        *[]string // of a search
 	json           bool
 }
 
@@ -65,24 +75,79 @@ func (f *stageFlags) flags(cmd *cobra.Command) {
 	f.settings.flags(cmd)
 }
 
-// check takes the arguments and refuses what cannot be meant.
-func (f *stageFlags) check(args []string, command string) error {
+const runHint = "RUN is the folder that a search or training was given by -o"
+
+// check takes the arguments and refuses what cannot be meant, before anything large is read.
+func (f *stageFlags) check(cmd *cobra.Command, args []string) error {
+	if f.resume != "" {
+		return f.checkResume(cmd, args)
+	}
 	if len(args) > 0 {
 		f.model = args[0]
 	}
-	switch {
-	case f.resume != "" && (len(args) > 0 || f.out != ""):
-		return withHint(misuse("--resume goes on with a run as it was started; it takes neither a MODEL nor -o"), "dms %s --resume %s", command, f.resume)
-	case f.resume != "":
-		return nil
-	case len(args) == 0:
-		return withHint(misuse("dms %s wants a MODEL", command), "an .onnx file, or zoo:NAME; 'dms %s --help' shows examples", command)
-	case f.out == "":
-		return withHint(misuse("-o RUN is missing"), "give a new folder for the results, such as -o run")
-	case f.data.Spec == "":
-		return withHint(misuse("--data is missing"), "give a data set such as --data cifar10:DIR, or --data glyphs, which needs no download")
+	if err := f.settings.read(); err != nil {
+		return err
+	}
+	var missing, hints []string
+	need := func(given bool, name, hint string) {
+		if !given {
+			missing, hints = append(missing, name), append(hints, hint)
+		}
+	}
+	need(len(args) > 0, "MODEL", modelHint)
+	need(f.data.Spec != "", "--data DATA", dataHint)
+	if f.budgets != nil {
+		need(len(*f.budgets) > 0 || f.settings.last("budgets") != nil, "--budget BUDGET", "BUDGET is what the result may cost, such as macs=50%")
+	}
+	need(f.out != "", "-o RUN", "RUN is a new folder for the results, such as -o run")
+	switch n := len(missing); {
+	case n == 1:
+		return withHint(misuse("%s: %s is missing", cmd.CommandPath(), missing[0]), "%s", hints[0])
+	case n > 1:
+		return withHint(misuse("%s: %s and %s are missing", cmd.CommandPath(), strings.Join(missing[:n-1], ", "), missing[n-1]), "%s", strings.Join(hints, "\n"))
 	case f.teacher == "" && f.teacherWeights != "":
-		return misuse("--teacher-weights without --teacher")
+		return withHint(misuse("--teacher-weights without --teacher"), "--teacher takes a MODEL, here one of the zoo")
+	case cmd.Flags().Changed("steps") && cmd.Flags().Changed("epochs"):
+		return withHint(misuse("--steps and --epochs both say how long to train"), "give one of them")
+	}
+	if err := f.data.check(); err != nil {
+		return err
+	}
+	return f.checkOut(cmd)
+}
+
+// checkResume lets nothing but the run be named: everything else stands in its settings.
+func (f *stageFlags) checkResume(cmd *cobra.Command, args []string) error {
+	var others []string
+	for _, a := range args {
+		others = append(others, clip(a))
+	}
+	cmd.Flags().Visit(func(fl *pflag.Flag) {
+		if fl.Name != "resume" && fl.Name != "json" {
+			others = append(others, "--"+fl.Name)
+		}
+	})
+	if len(others) == 0 {
+		return nil
+	}
+	return withHint(misuse("--resume goes on with a run as it was started and takes nothing else: %s", strings.Join(others, ", ")),
+		"go on with: %s; what should be different wants a new run", shell("dms", cmd.Name(), "--resume", f.resume))
+}
+
+// checkOut refuses a folder for results in which something lies already.
+func (f *stageFlags) checkOut(cmd *cobra.Command) error {
+	entries, err := os.ReadDir(f.out)
+	if err != nil {
+		if st, err := os.Stat(f.out); err == nil && !st.IsDir() {
+			return withHint(misuse("-o %s: it is a file", f.out), "RUN is a new folder for the results, such as -o run")
+		}
+		return nil // the rest is seen when the folder is made
+	}
+	if _, err := os.Stat(filepath.Join(f.out, rundir.ConfigName)); err == nil {
+		return withHint(misuse("-o %s: there is a run in this folder", f.out), "give another folder, or go on with the run: %s", shell("dms", cmd.Name(), "--resume", f.out))
+	}
+	if len(entries) > 0 {
+		return withHint(misuse("-o %s: the folder is not empty", f.out), "give a new folder")
 	}
 	return nil
 }
@@ -95,6 +160,7 @@ type stage struct {
 	teacher *ir.Graph
 	src     *data.Source
 	dir     *rundir.Dir
+	isNew   bool // this process made the run
 	resume  *rundir.Checkpoint
 }
 
@@ -111,7 +177,7 @@ func (s *stage) load() (err error) {
 	if s.src, err = s.cfg.Data.open(s.graph); err != nil {
 		return err
 	}
-	return nil
+	return checkFit(s.cfg.Model, s.graph, s.src)
 }
 
 // begin starts a new run of f with the defaults in cfg. What suits the data set, the settings file, --set and last override, which
@@ -119,19 +185,26 @@ func (s *stage) load() (err error) {
 func begin(c *console, cfg runConfig, settings any, f *stageFlags, override func() error) (s *stage, err error) {
 	cfg.Version, cfg.InstructionSet = version(), kernel.Active()
 	cfg.Data = f.data.pinned()
-	if cfg.Model, err = (modelSource{Model: f.model, Weights: f.weights}).pinned(); err != nil {
-		return nil, err
-	}
+	cfg.Model = modelSource{Model: f.model, Weights: f.weights}
 	if f.teacher != "" {
-		t, err := modelSource{Model: f.teacher, Weights: f.teacherWeights}.pinned()
-		if err != nil {
-			return nil, fmt.Errorf("teacher: %w", err)
-		}
-		cfg.Teacher = &t
+		cfg.Teacher = &modelSource{Model: f.teacher, Weights: f.teacherWeights}
 	}
-	s = &stage{c: c, cfg: cfg}
+	s = &stage{c: c, cfg: cfg, isNew: true}
 	if err := s.load(); err != nil {
 		return nil, err
+	}
+	for _, m := range []*modelSource{&s.cfg.Model, s.cfg.Teacher} {
+		if m == nil {
+			continue
+		}
+		if *m, err = m.pinned(); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Space != nil {
+		if err := checkPatterns(s.graph, f.model, *cfg.Space); err != nil {
+			return nil, err
+		}
 	}
 	t := s.cfg.settings()
 	t.Crop, t.Flip = s.src.Augment.Crop, s.src.Augment.Flip
@@ -154,6 +227,9 @@ func begin(c *console, cfg runConfig, settings any, f *stageFlags, override func
 func goOn(c *console, command, path string) (s *stage, err error) {
 	s = &stage{c: c}
 	if s.dir, err = rundir.Open(path, &s.cfg); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = withHint(err, runHint)
+		}
 		return nil, err
 	}
 	defer func() {
@@ -161,10 +237,12 @@ func goOn(c *console, command, path string) (s *stage, err error) {
 			err = errors.Join(err, s.dir.Close())
 		}
 	}()
-	if s.cfg.Command != command {
-		return s, withHint(fmt.Errorf("run %s is not one of dms %s", path, command), "dms %s --resume %s", s.cfg.Command, path)
-	}
-	if s.cfg.settings() == nil {
+	switch had := s.cfg.Command; {
+	case had != command && (had == "search" || had == "train"):
+		return s, withHint(fmt.Errorf("%s is a run of dms %s, not of dms %s", path, had, command), "go on with: %s", shell("dms", had, "--resume", path))
+	case had != command:
+		return s, fmt.Errorf("run %s: %s: unknown command %s", path, rundir.ConfigName, clip(strconv.Quote(had)))
+	case s.cfg.settings() == nil:
 		return s, fmt.Errorf("run %s: %s holds no settings of a %s", path, rundir.ConfigName, command)
 	}
 	for _, m := range []*modelSource{&s.cfg.Model, s.cfg.Teacher} {
@@ -175,8 +253,11 @@ func goOn(c *console, command, path string) (s *stage, err error) {
 			return s, err
 		}
 	}
+	if now := version(); now != s.cfg.Version {
+		c.say("the run was started with version %s, this is %s: the last bits of the result may differ", clip(s.cfg.Version), now)
+	}
 	if now := kernel.Active(); now != s.cfg.InstructionSet {
-		c.say("the run was started with %s kernels, this machine runs %s: the last bits of the result may differ", s.cfg.InstructionSet, now)
+		c.say("the run was started with %s kernels, this machine runs %s: the last bits of the result may differ", clip(s.cfg.InstructionSet), now)
 	}
 	if err := s.load(); err != nil {
 		return s, err
@@ -197,8 +278,6 @@ func goOn(c *console, command, path string) (s *stage, err error) {
 	return s, nil
 }
 
-func (s *stage) close() error { return s.dir.Close() }
-
 // progress starts to report the steps of the run.
 func (s *stage) progress() func(train.Metrics) {
 	first := 0
@@ -209,20 +288,46 @@ func (s *stage) progress() func(train.Metrics) {
 	return newProgress(s.c, s.cfg.settings().StepsFor(s.src.Train.Len()), first, s.dir.Logf).show
 }
 
-// failed adds to the error of an interrupted run how to go on.
-func (s *stage) failed(ctx context.Context, err error) error {
+// end closes the run, which ended with err, and adds to an error what to do about it. A run that failed before its first step leaves
+// nothing behind, so that the corrected command may be given the same folder.
+func (s *stage) end(ctx context.Context, err error) error {
+	if err == nil {
+		return s.dir.Close()
+	}
 	s.dir.Logf("%v", err)
-	resume := fmt.Sprintf("dms %s --resume %s", s.cfg.Command, s.dir.Path())
-	var n *train.NotFiniteError
+	if s.isNew && s.dir.Discard() {
+		return err
+	}
+	err = errors.Join(err, s.dir.Close())
+	resume := shell("dms", s.cfg.Command, "--resume", s.dir.Path())
+	var lost *train.NotFiniteError
 	switch {
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return withHint(fmt.Errorf("interrupted; a checkpoint is saved"), "go on with: %s", resume)
-	case errors.As(err, &n):
-		return withHint(err, "a smaller rate (--set rate=…, in a search --set train.rate=…) or clip_norm=1 helps; the checkpoints of %s are from before the fault", s.dir.Path())
-	case strings.Contains(err.Error(), "no space left"):
-		return withHint(err, "free some space, then go on with: %s", resume)
+	case ctx.Err() != nil && canceled(err):
+		return withHint(errors.New("interrupted; a checkpoint is saved"), "go on with: %s", resume)
+	case errors.As(err, &lost):
+		rate := "rate"
+		if s.cfg.Command == "search" {
+			rate = "train.rate"
+		}
+		return withHint(err, "start a new run with a smaller rate, such as --set %s=%g, or with gradients clipped, --set %sclip_norm=1",
+			rate, s.cfg.settings().Rate/10, strings.TrimSuffix(rate, "rate"))
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		return withHint(err, "make room for files, then go on with: %s", resume)
 	}
 	return err
+}
+
+// canceled tells whether an interruption is all that happened: saving the checkpoint may fail beside it.
+func canceled(err error) bool {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range all.Unwrap() {
+			if !canceled(e) {
+				return false
+			}
+		}
+		return true
+	}
+	return errors.Is(err, context.Canceled)
 }
 
 // writeModel writes the network with its normalisation.

@@ -11,6 +11,7 @@ import (
 	"github.com/dms-go/dms/internal/rundir"
 	"github.com/dms-go/dms/report"
 	"github.com/dms-go/dms/search"
+	"github.com/dms-go/dms/space"
 	"github.com/dms-go/dms/train"
 	"github.com/spf13/cobra"
 )
@@ -46,7 +47,7 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
   dms search zoo:resnet14:width=1.5,channels=1,input=28 --data fashion-mnist:data/fashion-mnist --budget macs=20M --epochs 2 -o run
   dms search model.onnx --data imagefolder:photos --budget macs=300M --budget params=2M --no-depth --divisor 8 -o run
   dms search --resume run`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, "a MODEL"),
 	}
 	f.flags(cmd)
 	sp.flags(cmd)
@@ -58,7 +59,8 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
 	fl.Float64Var(&epochs, "epochs", 0, "passes over the training data instead of --steps")
 	fl.Uint64Var(&seed, "seed", 1, "of batches, augmentation and random weights")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		if err := f.check(args, "search"); err != nil {
+		f.budgets = &budgets
+		if err := f.check(cmd, args); err != nil {
 			return err
 		}
 		var s *stage
@@ -69,15 +71,13 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
 				return withHint(misuse("--method %s: this build has the method dms alone", method), "leave --method out")
 			}
 			if pipeline == "" { // the defaults of the other settings depend on it
-				if pipeline, err = f.settings.word("pipeline"); err != nil {
-					return err
-				}
+				pipeline, _ = f.settings.last("pipeline").(string) // what is no word is refused with the other settings
 			}
 			if pipeline == "" {
 				pipeline = string(defaultPipeline(f.model, f.weights))
 			}
-			o, err := sp.options()
-			if err != nil {
+			var o space.Options
+			if o, err = sp.options(); err != nil {
 				return err
 			}
 			cfg := search.Default(search.Pipeline(pipeline))
@@ -96,19 +96,11 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
 				return setBudgets(&cfg, budgets)
 			}
 			s, err = begin(c, runConfig{Command: "search", Space: &o, Search: &cfg}, &cfg, &f, override)
-			if err != nil {
-				return err
-			}
 		}
 		if err != nil {
 			return err
 		}
-		defer func() {
-			if e := s.close(); err == nil {
-				err = e
-			}
-		}()
-		return s.search(cmd.Context(), f.json)
+		return s.end(cmd.Context(), s.search(cmd.Context(), f.json))
 	}
 	return cmd
 }
@@ -124,9 +116,6 @@ func setBudgets(cfg *search.Config, texts []string) error {
 			return &usageError{err}
 		}
 		cfg.Budgets = append(cfg.Budgets, b)
-	}
-	if len(cfg.Budgets) == 0 {
-		return withHint(misuse("--budget is missing"), "say what the result may cost, such as --budget macs=50%%")
 	}
 	return nil
 }
@@ -152,11 +141,11 @@ func (s *stage) search(ctx context.Context, asJSON bool) error {
 		Space: *s.cfg.Space, Teacher: s.teacher, Journal: s.dir, Resume: s.resume, Progress: s.progress(),
 	})
 	if err != nil {
-		return s.failed(ctx, err)
+		return err
 	}
 	score, err := train.Evaluate(ctx, r.Graph, s.src, s.src.Test, s.cfg.Search.Train)
 	if err != nil {
-		return s.failed(ctx, err)
+		return err
 	}
 	result := report.NewSearchResult(r, s.cfg.Search.Budgets)
 	result.Score = &score
@@ -180,7 +169,7 @@ func (s *stage) search(ctx context.Context, asJSON bool) error {
 	}
 	s.c.say("the smaller network is %s, its structure %s", s.dir.Path(rundir.ModelName), s.dir.Path(widthsName))
 	if s.cfg.Search.Pipeline == search.NP {
-		s.c.say("its weights are those of the search; retrain it: dms train %s --from-scratch --data %s -o RUN", s.dir.Path(rundir.ModelName), s.cfg.Data.Spec)
+		s.c.say("its weights are those of the search; retrain it: %s -o RUN", shell("dms", "train", s.dir.Path(rundir.ModelName), "--from-scratch", "--data", s.cfg.Data.Spec))
 	}
 	return result.WriteText(s.c.out)
 }

@@ -31,7 +31,7 @@ Settings are changed by --set KEY=VALUE or a YAML file; a wrong KEY lists them a
   dms train run/model.onnx --data cifar10:data/cifar-10 --epochs 10 --set rate=0.01 --teacher dense/model.onnx -o tuned
   dms train run/model.onnx --from-scratch --data glyphs --set label_smoothing=0.1 -o retrained
   dms train --resume tuned`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, "a MODEL"),
 	}
 	f.flags(cmd)
 	fl := cmd.Flags()
@@ -40,7 +40,7 @@ Settings are changed by --set KEY=VALUE or a YAML file; a wrong KEY lists them a
 	fl.Uint64Var(&seed, "seed", 1, "of batches, augmentation and random weights")
 	fl.BoolVar(&fresh, "from-scratch", false, "start from new random weights")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		if err := f.check(args, "train"); err != nil {
+		if err := f.check(cmd, args); err != nil {
 			return err
 		}
 		var s *stage
@@ -66,12 +66,7 @@ Settings are changed by --set KEY=VALUE or a YAML file; a wrong KEY lists them a
 		if err != nil {
 			return err
 		}
-		defer func() {
-			if e := s.close(); err == nil {
-				err = e
-			}
-		}()
-		return s.train(cmd.Context(), f.json)
+		return s.end(cmd.Context(), s.train(cmd.Context(), f.json))
 	}
 	return cmd
 }
@@ -86,11 +81,11 @@ func (s *stage) train(ctx context.Context, asJSON bool) error {
 		Teacher: s.teacher, Journal: s.dir, Resume: s.resume, Progress: s.progress(),
 	})
 	if err != nil {
-		return s.failed(ctx, err)
+		return err
 	}
 	score, err := dms.Evaluate(ctx, g, s.src, *s.cfg.Train)
 	if err != nil {
-		return s.failed(ctx, err)
+		return err
 	}
 	if err := s.writeModel(rundir.ModelName, g); err != nil {
 		return err
@@ -128,7 +123,7 @@ Pixels become inputs as the file says where dms wrote it, else as is usual for t
 		Example: `  dms eval model.onnx --data cifar10:data/cifar-10
   dms eval zoo:resnet20 --weights resnet20.safetensors --data cifar10:data/cifar-10 --json
   dms eval mobilenet.onnx --data imagefolder:photos --normalize half`,
-		Args: arguments("a MODEL"),
+		Args: arguments(1, "a MODEL"),
 	}
 	d.flags(cmd)
 	fl := cmd.Flags()
@@ -138,8 +133,16 @@ Pixels become inputs as the file says where dms wrote it, else as is usual for t
 	fl.IntVar(&cfg.Workers, "workers", 0, "cores to use (default: all)")
 	fl.BoolVar(&asJSON, "json", false, "print correct, total, top1, top5, loss, macs, params and bytes as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if cfg.Batch < 1 || cfg.Batch > 1<<16 || cfg.Workers < 0 {
-			return misuse("--batch wants a count from 1 to 65536, --workers one that is not negative")
+		switch {
+		case d.Spec == "":
+			return withHint(misuse("dms eval: --data DATA is missing"), dataHint)
+		case cfg.Batch < 1 || cfg.Batch > 1<<16:
+			return misuse("--batch %d: want a count from 1 to 65536", cfg.Batch)
+		case cfg.Workers < 0 || cfg.Workers > 1<<10:
+			return misuse("--workers %d: want a count up to 1024, or 0 for all cores", cfg.Workers)
+		}
+		if err := d.check(); err != nil {
+			return err
 		}
 		src.Model = args[0]
 		g, err := src.load()
@@ -148,6 +151,9 @@ Pixels become inputs as the file says where dms wrote it, else as is usual for t
 		}
 		samples, err := d.open(g)
 		if err != nil {
+			return err
+		}
+		if err := checkFit(src, g, samples); err != nil {
 			return err
 		}
 		cfg.Normalize = normalization(cfg.Normalize, g)

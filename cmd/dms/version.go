@@ -27,7 +27,7 @@ func newVersion(c *console) *cobra.Command {
 		Use:     "version",
 		Short:   "Print version, Go release and instruction set",
 		Example: "  dms version",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, err := fmt.Fprintf(c.out, "dms %s, %s %s/%s, %s kernels\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, kernel.Active())
 			return err

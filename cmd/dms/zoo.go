@@ -28,7 +28,7 @@ dropout, seed.`,
 		Example: `  dms zoo
   dms zoo resnet20 --weights resnet20.safetensors -o resnet20.onnx
   dms zoo mobilenetv2:width=1.5,classes=10,input=96 -o wide.onnx`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, "a NAME"),
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&out, "out", "o", "", "the file to write")
@@ -36,9 +36,12 @@ dropout, seed.`,
 	fl.BoolVar(&asJSON, "json", false, "print as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
+			if out != "" || src.Weights != "" {
+				return withHint(misuse("dms zoo: -o and --weights want a NAME"), "'dms zoo' lists the names")
+			}
 			return listZoo(c, asJSON)
 		}
-		if err := newFile(out, "model.onnx"); err != nil {
+		if err := newModel(out, "model.onnx"); err != nil {
 			return err
 		}
 		src.Model = "zoo:" + strings.TrimPrefix(args[0], "zoo:")
