@@ -118,17 +118,17 @@ func (f *cifarFiles) addFolder(dir string) error {
 }
 
 func (f *cifarFiles) addFile(p string) error {
-	file, err := os.Open(p)
+	file, err := openFile(p)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	return f.add(p, file)
+	return f.add(p, filepath.Base(p), file)
 }
 
 // addArchive reads the batches of a tar file, plain or compressed, whatever folder of it they are in.
 func (f *cifarFiles) addArchive(p string) error {
-	file, err := os.Open(p)
+	file, err := openFile(p)
 	if err != nil {
 		return err
 	}
@@ -141,19 +141,26 @@ func (f *cifarFiles) addTar(p string, r io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", p, err)
 	}
-	for t := tar.NewReader(r); ; {
+	place := &counter{r: r}
+	for t := tar.NewReader(place); ; {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", p, err)
+			return fmt.Errorf("%s: near byte %d of the archive: %w", p, place.n, err)
 		}
 		base := path.Base(h.Name)
 		if h.Typeflag != tar.TypeReg || f.wants(base) < 0 && base != cifarNames {
 			continue
 		}
-		if err := f.add(p+": "+h.Name, t); err != nil {
+		name := fmt.Sprintf("%s: %q", p, short(h.Name))
+		for key := range h.PAXRecords {
+			if strings.HasPrefix(key, "GNU.sparse.") {
+				return fmt.Errorf("%s: a sparse file, which may unpack to any size", name)
+			}
+		}
+		if err := f.add(name, base, t); err != nil {
 			return err
 		}
 	}
@@ -171,9 +178,8 @@ func cifarStem(name string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".bz2")
 }
 
-// add reads one batch or the list of class names.
-func (f *cifarFiles) add(name string, r io.Reader) error {
-	base := path.Base(filepath.ToSlash(name))
+// add reads one batch or the list of class names, told apart by base. Errors begin with name.
+func (f *cifarFiles) add(name, base string, r io.Reader) error {
 	r, err := unpack(r)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)

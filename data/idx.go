@@ -90,7 +90,7 @@ func findIDX(dir, stem, kind, rank string) (string, error) {
 }
 
 func readIDXFile(p string, magic uint32) (dims []int, values []uint8, err error) {
-	f, err := os.Open(p)
+	f, err := openFile(p)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,7 +2,6 @@ package data
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,7 +16,7 @@ const labelsName = "labels.tsv"
 // agree with the outputs of a network that knows more classes.
 func readLabels(dir string) (*photos, error) {
 	path := filepath.Join(dir, labelsName)
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
-	"os"
+	"strings"
 )
 
 // picture is a decoded photo: red, green and blue bytes, (h, w, 3).
@@ -18,22 +18,72 @@ type picture struct {
 	pixels []uint8
 }
 
-// photoFormats are the formats of photo files, known by their first bytes. Of an animation the first picture counts.
+// photoFormats are the formats of photo files, known by their first bytes.
 var photoFormats = []struct {
 	name, magic string
 	config      func(io.Reader) (image.Config, error)
 	decode      func(io.Reader) (image.Image, error)
+	check       func(raw []byte) error // what is wrong before decoding, if anything
+	end         func(raw []byte) int   // where the part to decode ends; nil is the file's end
 }{
-	{"JPEG", "\xff\xd8\xff", jpeg.DecodeConfig, jpeg.Decode},
-	{"PNG", "\x89PNG\r\n\x1a\n", png.DecodeConfig, png.Decode},
-	{"GIF", "GIF8", gif.DecodeConfig, gif.Decode},
+	{"JPEG", "\xff\xd8\xff", jpeg.DecodeConfig, jpeg.Decode, checkScans, nil},
+	{"PNG", "\x89PNG\r\n\x1a\n", png.DecodeConfig, png.Decode, nil, nil},
+	{"GIF", "GIF8", gif.DecodeConfig, decodeGIF, nil, firstPicture},
+}
+
+// checkScans refuses a JPEG that would take the decoder minutes: a scan of a few bytes may go over all pixels.
+func checkScans(raw []byte) error {
+	if n := bytes.Count(raw, []byte{0xff, 0xda}); n > maxScans {
+		return fmt.Errorf("%d scans; at most %d are read", n, maxScans)
+	}
+	return nil
+}
+
+// decodeGIF decodes a file that was cut behind its first picture.
+func decodeGIF(r io.Reader) (image.Image, error) {
+	return gif.Decode(io.MultiReader(r, strings.NewReader(";")))
+}
+
+// firstPicture is where the first picture of a GIF ends. Of an animation this one counts, and the decoder would go over all the
+// others. Damage ends the file where it is found.
+//
+// Source: Graphics Interchange Format, version 89a, sections 15 to 26 and appendix A.
+func firstPicture(raw []byte) int {
+	at := 13 // signature and logical screen
+	colours := func(flags int) {
+		if flags < len(raw) && raw[flags]&0x80 != 0 {
+			at += 3 << (raw[flags]&7 + 1)
+		}
+	}
+	colours(10)
+	for at < len(raw) {
+		picture := raw[at] == ','
+		switch {
+		case picture:
+			at += 10
+			colours(at - 1)
+			at++ // size of codes
+		case raw[at] == '!':
+			at += 2
+		default:
+			return at
+		}
+		for at < len(raw) && raw[at] != 0 {
+			at += 1 + int(raw[at])
+		}
+		at++
+		if picture {
+			break
+		}
+	}
+	return min(at, len(raw))
 }
 
 // photoEndings are the file names that a folder's photos have, in lower case.
 var photoEndings = []string{".jpg", ".jpeg", ".png", ".gif"}
 
 func readPhoto(path string) (*picture, error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -66,13 +116,25 @@ func decodePhoto(raw []byte) (*picture, error) {
 			return nil, fmt.Errorf("%s of %d×%d pixels", f.name, w, h)
 		case w > maxImagePixels/h:
 			return nil, fmt.Errorf("%s of %d×%d pixels; at most %d are read", f.name, w, h, maxImagePixels)
-		case w*h/maxPacking > int64(len(raw)):
-			return nil, fmt.Errorf("%s of %d×%d pixels in %d bytes; so few cannot hold them", f.name, w, h, len(raw))
+		case w*h/maxPacking > int64(len(raw)), w*h > freePixels && w*h/maxSparse > int64(len(raw)):
+			return nil, fmt.Errorf("%s of %d×%d pixels in %d bytes; so few hold no photo of that size", f.name, w, h, len(raw))
 		}
-		r.Reset(raw)
+		if f.check != nil {
+			if err := f.check(raw); err != nil {
+				return nil, fmt.Errorf("%s: %w", f.name, err)
+			}
+		}
+		end := len(raw)
+		if f.end != nil {
+			end = f.end(raw)
+		}
+		r.Reset(raw[:end])
 		img, err := f.decode(r)
 		if err != nil {
-			return nil, fmt.Errorf("damaged %s, near byte %d of %d: %w", f.name, len(raw)-r.Len(), len(raw), err)
+			return nil, fmt.Errorf("damaged %s, near byte %d of %d: %w", f.name, end-r.Len(), len(raw), err)
+		}
+		if img.Bounds().Empty() { // a GIF's picture may be smaller than what its header states
+			return nil, fmt.Errorf("damaged %s, near byte %d of %d: a picture without pixels", f.name, end-r.Len(), len(raw))
 		}
 		return flatten(img), nil
 	}
