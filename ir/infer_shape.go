@@ -23,6 +23,11 @@ var shapeOps = map[string]operator{
 	"Pad":    {inputs: span{1, 4}, outputs: one, infer: inferPad, attrs: kinds{"mode": AttrString, "pads": AttrInts, "value": AttrFloat}},
 	"Gather": {inputs: span{2, 2}, outputs: one, infer: inferGather, eval: evalGather, attrs: kinds{"axis": AttrInt}},
 	"Expand": {inputs: span{2, 2}, outputs: one, infer: inferExpand, eval: evalExpand},
+	"Resize": {inputs: span{1, 4}, outputs: one, infer: inferResize, attrs: kinds{
+		"antialias": AttrInt, "axes": AttrInts, "coordinate_transformation_mode": AttrString, "cubic_coeff_a": AttrFloat,
+		"exclude_outside": AttrInt, "extrapolation_value": AttrFloat, "keep_aspect_ratio_policy": AttrString, "mode": AttrString,
+		"nearest_mode": AttrString,
+	}},
 }
 
 var constantOps = map[string]operator{

@@ -2,6 +2,7 @@ package prune_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -132,5 +133,45 @@ func TestApplyRefusesWhatDoesNotFit(t *testing.T) {
 	other := find(t, nets.Cases()[1].Graph(1))
 	if _, err := prune.Apply(g, other, space.Selection{}); err == nil {
 		t.Error("the space of another graph was accepted")
+	}
+}
+
+// TestResizeStatesTheChannelsThatAreLeft: sizes name every axis, or since opset 18 those that are listed.
+func TestResizeStatesTheChannelsThatAreLeft(t *testing.T) {
+	for _, c := range []struct {
+		node string
+		want []int64
+	}{
+		{"r = Resize(c, _, _, all)", []int64{2, 3, 8, 9}},
+		{"r = Resize(c, _, _, listed) {axes=[-1 1]}", []int64{9, 3}},
+		{"r = Resize(c, _, _, plane) {axes=[2 3]}", []int64{8, 9}},
+		{"r = Resize(c, _, up)", nil},
+	} {
+		g, err := ir.Parse(`opset "" 18
+input x float32 (2, 3, 4, 4)
+output y float32 (2, 5, ?, ?)
+weight w float32 (8, 3, 1, 1) = 1*24
+weight v float32 (5, 8, 1, 1) = 1*40
+weight up float32 (4) = 1 1 2 2
+weight all int64 (4) = 2 8 8 9
+weight listed int64 (2) = 9 8
+weight plane int64 (2) = 8 9
+c = Conv(x, w) name c
+` + c.node + "\ny = Conv(r, v)")
+		if err != nil {
+			t.Fatal(err)
+		}
+		small, err := prune.Apply(g, find(t, g), space.Selection{Keep: map[string][]int{"c": {1, 4, 6}}})
+		if err != nil {
+			t.Errorf("%s: %v", c.node, err)
+			continue
+		}
+		var got []int64
+		if sizes := small.Weights[small.Nodes[1].Input(3)]; sizes != nil {
+			got = sizes.I64
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: sizes %v, want %v", c.node, got, c.want)
+		}
 	}
 }

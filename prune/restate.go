@@ -15,6 +15,7 @@ var restatements = map[string]func(c *cutter, n, was *ir.Node) ([]*ir.Node, erro
 	"Conv":    (*cutter).restateConv,
 	"Reshape": (*cutter).restateTarget,
 	"Expand":  (*cutter).restateTarget,
+	"Resize":  (*cutter).restateSizes,
 	"Slice":   (*cutter).restateSlice,
 	"Split":   (*cutter).restateSplit,
 	"Gather":  (*cutter).restateGather,
@@ -97,28 +98,45 @@ func (c *cutter) restateConv(n, was *ir.Node) ([]*ir.Node, error) {
 
 // restateTarget writes the sizes that are left over the numbers of a target shape; 0, −1 and (Expand) 1 mean the same as before.
 func (c *cutter) restateTarget(n, was *ir.Node) ([]*ir.Node, error) {
+	rank := len(c.shape(was.Outputs[0]))
+	return nil, c.restateList(n, was, 1, func(i, size int) int { return rank - size + i }) // Expand aligns its target at the end
+}
+
+// restateSizes does the same for a Resize that states sizes: of all axes, or of those listed.
+func (c *cutter) restateSizes(n, was *ir.Node) ([]*ir.Node, error) {
+	rank, axes := len(c.shape(was.Outputs[0])), was.Attrs.Ints("axes")
+	return nil, c.restateList(n, was, 3, func(i, _ int) int {
+		if axes == nil {
+			return i
+		}
+		return (int(axes[i]) + rank) % rank
+	})
+}
+
+// restateList writes the sizes that are left over those in the constant that is the given input, where there is one. axis is the axis
+// of the output that element i of so many speaks of.
+func (c *cutter) restateList(n, was *ir.Node, input int, axis func(i, size int) int) error {
 	out := was.Outputs[0]
-	t := c.g.Weights[was.Input(1)]
+	t := c.g.Weights[was.Input(input)]
 	if t == nil {
-		return nil, nil
+		return nil
 	}
-	target, err := t.Ints()
+	list, err := t.Ints()
 	if err != nil {
-		return nil, fmt.Errorf("%s: target shape: %w", n.Label(), err)
+		return fmt.Errorf("%s: target shape: %w", n.Label(), err)
 	}
 	shape := c.shape(out)
-	first := len(shape) - len(target) // Expand aligns its target at the end
-	fresh, changed := append([]int64(nil), target...), false
-	for i := range target {
-		if axis := first + i; target[i] > 0 && shape[axis] == (ir.Dim{Size: int(target[i])}) {
-			fresh[i] = int64(c.size(out, axis).Size)
-			changed = changed || fresh[i] != target[i]
+	fresh, changed := append([]int64(nil), list...), false
+	for i, size := range list {
+		if a := axis(i, len(list)); size > 0 && shape[a] == (ir.Dim{Size: int(size)}) {
+			fresh[i] = int64(c.size(out, a).Size)
+			changed = changed || fresh[i] != size
 		}
 	}
 	if changed {
-		c.constant(n, 1, ir.Vector64(fresh...))
+		c.constant(n, input, ir.Vector64(fresh...))
 	}
-	return nil, nil
+	return nil
 }
 
 // restateSlice: what is kept of a range of positions is a range again.

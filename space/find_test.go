@@ -167,6 +167,11 @@ func TestFindTiesWhatHangsTogether(t *testing.T) {
 			frozen: []string{"output"},
 		},
 		{
+			name:   "resizing hands channels on",
+			widths: []string{"c1 8", "down 6", "side 5"},
+			frozen: []string{"output"},
+		},
+		{
 			name:   "sum over channels",
 			widths: []string{"c1 8", "c2 5"},
 			frozen: []string{"output"},
@@ -336,6 +341,46 @@ func TestOptionsAreWrittenAsRunsKeepThem(t *testing.T) {
 		var back space.Options
 		if err := json.Unmarshal(text, &back); err != nil || !reflect.DeepEqual(back, c.o) {
 			t.Errorf("%+v, %v, want %+v", back, err, c.o)
+		}
+	}
+}
+
+// TestFindFreezesWhatIsResized: positions along an axis that changes its size are no elements, nor are channels whose number is computed.
+func TestFindFreezesWhatIsResized(t *testing.T) {
+	const head = `opset "" 17
+input x float32 (N, 3, 4, 4)
+weight w float32 (8, 3, 1, 1) = 1*24
+weight v float32 (5, 8, 1, 1) = 1*40
+weight up float32 (4) = 1 1 2 2
+weight crop float32 (8) = 0 0 0 0 1 1 1 1
+weight shifted float32 (4) = 1 1.0625 2 2
+weight rest int64 (2) = 8 8
+weight i int64 (1) = 0
+weight two int64 (1) = 2
+c = Conv(x, w) name c
+`
+	const tail = "\nd = Conv(r, v)\nz = GlobalAveragePool(d)\noutput z float32 (N, 5, 1, 1)"
+	for _, c := range []struct{ node, frozen string }{
+		{"r = Resize(c, _, up)", ""},
+		{`r = Resize(c, crop, up) {coordinate_transformation_mode="tf_crop_and_resize"}`, "resizes over it"},
+		{"r = Resize(c, _, shifted)", "resizes over it"}, // eight channels become eight others
+		{"s = Shape(c)\nf = Slice(s, i, two)\nt = Concat(f, rest) {axis=0}\nr = Resize(c, _, _, t)", "reads its size while running"},
+	} {
+		g, err := ir.Parse(head + c.node + tail)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := space.Find(g, space.Options{})
+		if err != nil {
+			t.Errorf("%s: %v", c.node, err)
+			continue
+		}
+		at := slices.IndexFunc(s.Frozen, func(z space.Frozen) bool { return z.Value == "w" })
+		switch {
+		case c.frozen == "" && at >= 0:
+			t.Errorf("%s: frozen: %+v", c.node, s.Frozen[at])
+		case c.frozen != "" && (at < 0 || !strings.Contains(s.Frozen[at].Reason, c.frozen)):
+			t.Errorf("%s: frozen %+v, want %q", c.node, s.Frozen, c.frozen)
 		}
 	}
 }

@@ -255,6 +255,28 @@ func GatheredPad(g *ir.Graph, n *ir.Node, rank int, consumers map[string][]ir.Us
 	return next
 }
 
+// resize hands on the positions of the axes that keep their size; of the others it mixes, repeats or drops them.
+func resize(f *finder, n *ir.Node) {
+	in := f.in(n, 0)
+	for _, v := range n.Inputs[1:] {
+		f.freezeFrom(f.axes[v], 0, n, "reads from it how to resize")
+	}
+	attrs, err := ir.ResizeOf(f.g, n, f.shape(n.Input(0)), f.shape(n.Outputs[0]))
+	if err != nil {
+		f.freezeFrom(in, 0, n, "resizes by what is computed")
+		return
+	}
+	axes := make([]label, len(in))
+	for a, l := range in {
+		if attrs.Kept[a] {
+			axes[a] = l
+		} else {
+			f.freeze(l, n, "resizes over it")
+		}
+	}
+	f.out(n, axes)
+}
+
 // expand repeats along axes of size 1 and keeps the others.
 func expand(f *finder, n *ir.Node) {
 	if f.isWeight(n.Input(0)) {

@@ -34,7 +34,7 @@ var rules = map[string]rule{
 
 	// Movers of positions.
 	"Reshape": reshape, "Flatten": reshape, "Squeeze": reshape, "Unsqueeze": reshape, "Transpose": transpose, "Concat": concat,
-	"Slice": slice, "Split": split, "Gather": gather, "Pad": pad, "Expand": expand,
+	"Slice": slice, "Split": split, "Gather": gather, "Pad": pad, "Expand": expand, "Resize": resize,
 
 	// Makers of constants and readers of sizes.
 	"Constant": constant, "ConstantOfShape": constant, "Range": constant, "Shape": sizes, "Size": sizes,

@@ -39,6 +39,8 @@ func binders[T kernel.Float]() map[program.Op]binder[T] {
 		program.PadReflect:       bindPadReflect[T],
 		program.Gather:           bindGather[T],
 		program.GatherGrad:       bindGatherGrad[T],
+		program.Blend:            bindBlend[T],
+		program.BlendGrad:        bindBlendGrad[T],
 		program.Softmax:          bindSoftmax[T],
 		program.SoftmaxGrad:      bindSoftmaxGrad[T],
 		program.LogSoftmax:       bindLogSoftmax[T],

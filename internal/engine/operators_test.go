@@ -359,6 +359,46 @@ var operatorCases = []operatorCase{
 		weight s int64 (4) = 2 3 4 5
 		y0 = Expand(x, s)
 		y1 = Expand(v, s)`},
+	{name: "resize to the nearest", graph: `
+		input x float32 (2, 3, 4, 5)
+		weight up float32 (4) = 1 1 2 1.6
+		weight down float32 (4) = 1 1 0.5 0.75
+		weight wide float32 (4) = 2 1.5 1 2
+		weight sizes int64 (4) = 2 3 7 3
+		y0 = Resize(x, _, up)
+		y1 = Resize(x, _, up) {coordinate_transformation_mode="asymmetric", nearest_mode="floor"}
+		y2 = Resize(x, _, down) {coordinate_transformation_mode="asymmetric", nearest_mode="ceil"}
+		y3 = Resize(x, _, wide) {coordinate_transformation_mode="pytorch_half_pixel", nearest_mode="round_prefer_ceil"}
+		y4 = Resize(x, _, _, sizes) {coordinate_transformation_mode="align_corners"}
+		y5 = Resize(x, _, _, sizes)`},
+	{name: "resize linearly", graph: `
+		input x float32 (2, 3, 4, 5)
+		weight up float32 (4) = 1 1 2 1.6
+		weight down float32 (4) = 1 1 0.5 0.75
+		weight sizes int64 (4) = 2 3 7 1
+		y0 = Resize(x, _, up) {mode="linear"}
+		y1 = Resize(x, _, down) {mode="linear", coordinate_transformation_mode="asymmetric"}
+		y2 = Resize(x, _, _, sizes) {mode="linear", coordinate_transformation_mode="align_corners"}
+		y3 = Resize(x, _, _, sizes) {mode="linear", coordinate_transformation_mode="pytorch_half_pixel"}
+		y4 = Resize(x, _, _, sizes) {mode="linear"}`},
+	{name: "resize of a signal and of listed axes", graph: `
+		opset "" 18
+		input x float32 (2, 3, 6)
+		input m float32 (4, 3)
+		weight up float32 (1) = 2.5
+		weight sizes int64 (2) = 5 4
+		y0 = Resize(x, _, up) {mode="linear", axes=[-1]}
+		y1 = Resize(x, _, up) {axes=[2]}
+		y2 = Resize(m, _, _, sizes) {mode="linear", axes=[1 0]}
+		y3 = Resize(m, _, _, sizes) {axes=[1 0]}`},
+	{name: "resize before opset 11", graph: `
+		opset "" 10
+		input x float32 (2, 3, 4, 5)
+		weight up float32 (4) = 1 1 2 1.6
+		weight down float32 (4) = 1 1 0.5 0.7
+		y0 = Resize(x, up)
+		y1 = Resize(x, down)
+		y2 = Resize(x, up) {mode="linear"}`},
 	{name: "cross-entropy", graph: `
 		input x float32 (4, 5)
 		input target float32 (4, 5)
@@ -587,7 +627,7 @@ func differentiable(g *ir.Graph) []string {
 		switch n.Op {
 		case "BatchNormalization":
 			fixed[n.Input(3)], fixed[n.Input(4)] = true, true
-		case "Clip", "Pow", "Pad":
+		case "Clip", "Pow", "Pad", "Resize":
 			fixed[n.Input(1)], fixed[n.Input(2)] = true, true
 		}
 	}

@@ -439,6 +439,7 @@ var references = map[string]func(c *call) error{
 		})
 	},
 	"Expand": func(c *call) error { return c.set(func(at []int) float64 { return c.in[0].broadcast(at) }) },
+	"Resize": (*call).resize,
 	"CrossEntropy": func(c *call) error {
 		z, t := c.in[0], c.in[1]
 		temperature := float64(c.n.Attrs.Float("temperature", 1))
@@ -572,6 +573,86 @@ func (c *call) reduce(mean bool) error {
 	}
 	c.values[c.n.Outputs[0]] = out
 	return nil
+}
+
+// resize looks at every axis of every element anew. Coordinates are in single precision, as ONNX Runtime has them.
+func (c *call) resize() error {
+	x, y := c.in[0], c.out[0]
+	opset := c.g.Opset("")
+	where := c.n.Attrs.Str("coordinate_transformation_mode", "half_pixel")
+	nearest := c.n.Attrs.Str("nearest_mode", "round_prefer_floor")
+	scales := c.n.Input(2)
+	if opset < 11 {
+		where, nearest, scales = "asymmetric", "simple", c.n.Input(1)
+	}
+	scale := func(axis int) float32 {
+		i := axis
+		if axes := c.n.Attrs.Ints("axes"); axes != nil {
+			i = slices.IndexFunc(axes, func(a int64) bool { return (int(a)+len(y))%len(y) == axis })
+			if i < 0 {
+				return 1
+			}
+		}
+		if scales != "" {
+			return c.g.Weights[scales].F32[i]
+		}
+		return float32(y[axis]) / float32(x.shape[axis])
+	}
+	return c.set(func(at []int) float64 {
+		sum := 0.0
+		corners := make([]int, len(at))
+		for i := range corners {
+			corners[i] = 2
+		}
+		each(corners, func(corner []int) {
+			share, from := 1.0, slices.Clone(at)
+			for axis, p := range at {
+				s, in, out := scale(axis), float32(x.shape[axis]), float32(y[axis])
+				q := float32(p)
+				switch {
+				case s == 1:
+				case where == "asymmetric":
+					q = q / s
+				case where == "half_pixel", where == "pytorch_half_pixel" && out > 1:
+					q = (q+0.5)/s - 0.5
+				case where == "align_corners" && out > 1:
+					q = q * (in - 1) / (out - 1)
+				default:
+					q = 0
+				}
+				last := x.shape[axis] - 1
+				if c.n.Attrs.Str("mode", "nearest") == "nearest" {
+					v := float64(q)
+					switch {
+					case nearest == "floor", nearest == "simple" && s >= 1:
+						v = math.Floor(v)
+					case nearest == "ceil", nearest == "simple":
+						v = math.Ceil(v)
+					case math.Abs(v-math.Floor(v)-0.5) > 1e-6:
+						v = math.Round(v)
+					case nearest == "round_prefer_ceil":
+						v = math.Ceil(v)
+					default:
+						v = math.Floor(v)
+					}
+					from[axis] = min(max(int(v), 0), last)
+					if corner[axis] == 1 {
+						share = 0
+					}
+					continue
+				}
+				v := math.Min(math.Max(float64(q), 0), float64(last))
+				low := math.Floor(v)
+				if corner[axis] == 0 {
+					from[axis], share = int(low), share*(1-(v-low))
+				} else {
+					from[axis], share = min(int(low)+1, last), share*(v-low)
+				}
+			}
+			sum += share * x.at(from...)
+		})
+		return sum
+	})
 }
 
 func (c *call) softmax(f func(x, sum float64) float64) error {

@@ -152,6 +152,33 @@ func element(g *ir.Graph, n *ir.Node, output int, values map[string]array) (func
 			}
 			return best
 		}, nil
+	case "Resize": // to twice the height and width, as the nets write it
+		linear := n.Attrs.Str("mode", "nearest") == "linear"
+		return func(at []int) float64 {
+			p := append([]int(nil), at...)
+			sum := 0.0
+			for k := range 4 {
+				share := 1.0
+				for i, step := range []int{k / 2, k % 2} {
+					axis := 2 + i
+					// Position 2j lies a quarter before j, position 2j+1 a quarter behind it.
+					near := at[axis] / 2
+					far := min(max(near-1+at[axis]%2*2, 0), x.shape[axis]-1)
+					switch {
+					case step == 0 && linear:
+						p[axis], share = near, share*0.75
+					case step == 0:
+						p[axis] = near
+					case linear:
+						p[axis], share = far, share*0.25
+					default:
+						p[axis], share = near, 0
+					}
+				}
+				sum += share * x.data[x.index(p)]
+			}
+			return sum
+		}, nil
 	case "ReduceSum":
 		axes, _, err := ir.AxesOf(g, n, len(x.shape))
 		return func(at []int) float64 {

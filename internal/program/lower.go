@@ -72,6 +72,7 @@ var lowerings = map[string]lowering{
 	"Pad":       lowerPad,
 	"Gather":    lowerGather,
 	"Expand":    lowerExpand,
+	"Resize":    lowerResize,
 }
 
 // trainingLowerings are the rows of ir.DomainDMS.

@@ -37,6 +37,8 @@ const (
 	Place      Op = "place"       // x as a strided box within a constant; BoxAttr
 	Gather     Op = "gather"      // chosen positions of an axis; GatherAttr
 	GatherGrad Op = "gather.grad" // their sum back
+	Blend      Op = "blend"       // between pairs of positions of an axis; BlendAttr
+	BlendGrad  Op = "blend.grad"
 	PadReflect Op = "pad.reflect" // BoxAttr; mirrored or repeated edges, forward only
 
 	Softmax        Op = "softmax" // over the middle of (outer, n, inner); SoftmaxAttr
@@ -109,6 +111,13 @@ type BoxAttr struct {
 type GatherAttr struct {
 	Axis    int
 	Indices []int
+}
+
+// BlendAttr: position i of the axis is (1 − Share[i])·Low[i] + Share[i]·High[i], positions of the operand.
+type BlendAttr struct {
+	Axis      int
+	Low, High []int
+	Share     []float64
 }
 
 // SoftmaxAttr: the value is (Outer, N, Inner), and the sum runs over N.

@@ -281,6 +281,7 @@ func (b *builder) inputLayout(name string, rank int) []int {
 // followsOperands lists operators of the graph after which an image has its axes in the order it had before.
 var followsOperands = map[string]bool{
 	"Add": true, "Sub": true, "Mul": true, "Div": true, "Cast": true, "Identity": true, "Neg": true, "Clip": true, "Pad": true, "Slice": true,
+	"Resize": true,
 }
 
 func (b *builder) add(v Value) ID {

@@ -102,6 +102,18 @@ func TestBuildNamesEveryFault(t *testing.T) {
 			weight p int64 (8) = 0 0 1 0 0 0 0 0
 			y = Pad(x, p) {mode="edge"} name pad
 			l = ReduceSum(y) {keepdims=0}`, Config{Loss: "l", Wrt: []string{"x"}}, []string{"y", "pad.reflect"}},
+		{"ways to resize", `
+			input x float32 (1, 2, 4, 4)
+			input s float32 (4)
+			weight up float32 (4) = 1 1 2 2
+			output a float32 (...)
+			a = Resize(x, _, up) {mode="cubic"} name smooth
+			b = Resize(x, _, up) {mode="linear", antialias=1} name fine
+			c = Resize(x, _, up) {coordinate_transformation_mode="tf_half_pixel_for_nn"} name old
+			d = Resize(x, _, s) name free`, Config{}, []string{
+			`"smooth" (Resize): mode cubic`, `"fine" (Resize): antialias`, `"old" (Resize): coordinate_transformation_mode tf_half_pixel_for_nn`,
+			`"free" (Resize): scales "s" are not constant`,
+		}},
 		{"computed running statistics", `
 			input x float32 (2, 3)
 			input m float32 (3)

@@ -26,7 +26,8 @@ var vjps = map[Op]vjp{
 	Concat:       concatVJP,
 	Cut:          cutVJP,
 	Place:        placeVJP,
-	Gather:       gatherVJP,
+	Gather:       axisVJP(GatherGrad),
+	Blend:        axisVJP(BlendGrad),
 	Softmax:      normalisedVJP(SoftmaxGrad),
 	LogSoftmax:   normalisedVJP(LogSoftmaxGrad),
 	Dropout:      dropoutVJP,
@@ -397,11 +398,14 @@ func placeVJP(b *builder, in Instr, dy ID) error {
 	return nil
 }
 
-func gatherVJP(b *builder, in Instr, dy ID) error {
-	dx := b.like(in.In[0])
-	b.emit(GatherGrad, in.Attr, []ID{dx}, []ID{dy})
-	b.addGrad(in.In[0], dx)
-	return nil
+// axisVJP adds up, along an axis, what was taken from each position.
+func axisVJP(grad Op) vjp {
+	return func(b *builder, in Instr, dy ID) error {
+		dx := b.like(in.In[0])
+		b.emit(grad, in.Attr, []ID{dx}, []ID{dy})
+		b.addGrad(in.In[0], dx)
+		return nil
+	}
 }
 
 func normalisedVJP(grad Op) vjp {

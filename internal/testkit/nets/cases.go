@@ -170,6 +170,14 @@ var cases = []Case{
 		}
 		b.head(x, 8)
 	}},
+	{Name: "resizing hands channels on", build: func(b *builder) {
+		x := b.conv("c1", "x", 3, 8, 1, 1)
+		down := b.conv("down", x, 8, 6, 1, 2)
+		b.g.Weights["twice"] = ir.Floats32([]float32{1, 1, 2, 2}, 4)
+		near := b.op("Resize", "near", nil, down, "", "twice")
+		smooth := b.op("Resize", "smooth", ir.Attrs{"mode": ir.StringAttr("linear")}, b.conv("side", x, 8, 5, 1, 2), "", "twice")
+		b.head(b.concat("cat", x, near, smooth), 19)
+	}},
 	{Name: "sum over channels", build: func(b *builder) {
 		x := b.op("ReduceSum", "total", ir.Attrs{"keepdims": ir.IntAttr(1)}, b.conv("c1", "x", 3, 8, 1, 1), b.ints("axes", 1))
 		b.head(b.concat("cat", x, b.conv("c2", "x", 3, 5, 1, 1)), 6)
