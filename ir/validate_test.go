@@ -191,12 +191,12 @@ e = Expand(x, s)
 y = Mystery(big, t, r, e)
 output y float32 (...)
 `)
-	f, err := ir.Fold(g)
-	if err == nil || !strings.Contains(err.Error(), "index 2000000000") {
+	if _, err := ir.Fold(g); err == nil || !strings.Contains(err.Error(), "index 2000000000") {
 		t.Fatalf("error %v, want the index that Gather cannot read", err)
 	}
 	g.Nodes = append(g.Nodes[:3], g.Nodes[4:]...)
-	if f, err = ir.Fold(g); err != nil {
+	f, err := ir.Fold(g)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if len(f.Nodes) != 4 || f.Weights["t"] == nil || f.Weights["big"] != nil {

@@ -57,7 +57,7 @@ func ConvOf(g *Graph, n *Node, x, w Shape) (ConvAttrs, error) {
 }
 
 func convOf(n *Node, x, w Shape) (a ConvAttrs, exact bool, err error) {
-	if w == nil || len(w) < 3 {
+	if len(w) < 3 {
 		return a, false, fault(n, "weight %q of shape %v: want (O, C/group, kernel...)", n.Input(1), w)
 	}
 	if x != nil && len(x) != len(w) {

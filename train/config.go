@@ -1,3 +1,9 @@
+// Package train moves the weights of a classifier: the one step loop that training, searching and retraining share, and what goes with it.
+//
+// In goes a network that ends in class outputs (N, classes) with a symbolic batch, a data set and settings; out comes the same network
+// with other weights. A search takes part in the loop as a Hook, a run's folder as a Journal. What always holds: the same settings give
+// the same bits, for any number of cores and however often the run was interrupted and resumed; weights that are not finite are neither
+// saved nor returned.
 package train
 
 import (

@@ -52,10 +52,10 @@ func WithLoss(g *ir.Graph, cfg Config, teacher bool) (*ir.Graph, error) {
 		b.input(teacherName, shape)
 		w, t := float32(cfg.TeacherLoss), float32(cfg.Temperature)
 		if cfg.Distill == "dist" {
-			loss = b.node("Add", "", nil, loss, b.scale(b.node("DIST", ir.DomainDMS, nil, logits, teacherName), w))
+			b.node("Add", "", nil, loss, b.scale(b.node("DIST", ir.DomainDMS, nil, logits, teacherName), w))
 		} else {
 			soft := b.node("CrossEntropy", ir.DomainDMS, ir.Attrs{"temperature": ir.FloatAttr(t)}, logits, teacherName)
-			loss = b.node("Add", "", nil, b.scale(loss, 1-w), b.scale(soft, w*t*t))
+			b.node("Add", "", nil, b.scale(loss, 1-w), b.scale(soft, w*t*t))
 		}
 	}
 	out.Nodes[len(out.Nodes)-1].Outputs[0] = lossName
