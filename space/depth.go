@@ -182,13 +182,17 @@ func (f *finder) depths(s *Space) {
 		for _, b := range g.Blocks {
 			names = append(names, b.Name)
 		}
-		if reason := f.o.excludes(names); reason != "" {
+		g.Min = f.o.least(names, 0)
+		reason := f.o.excludes(names)
+		if reason == "" && g.N <= g.Min {
+			reason = fmt.Sprintf("there are %d, and at least %d must stay", g.N, g.Min)
+		}
+		if reason != "" {
 			for _, b := range g.Blocks {
 				s.Frozen = append(s.Frozen, Frozen{Value: b.Add, Size: 1, Node: f.producers[b.Add].Label(), Op: f.producers[b.Add].Op, Reason: reason})
 			}
 			continue
 		}
-		g.Min = f.o.least(names, 0)
 		at := int32(len(s.Groups))
 		s.Groups = append(s.Groups, *g)
 		for k, i := range chains[c] {

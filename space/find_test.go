@@ -269,6 +269,8 @@ func TestFindObeysOptions(t *testing.T) {
 		{"freeze by a producer", space.Options{Freeze: []string{"l.1.conv2"}}, []string{"l.0.conv1 4", "l.1.conv1 4", "depth.l 2"}},
 		{"only", space.Options{Only: []string{"*.conv1"}}, []string{"l.0.conv1 4", "l.1.conv1 4"}},
 		{"min as large as the group", space.Options{Min: map[string]int{"l.0.conv1": 4}}, []string{"stem+2 8", "l.1.conv1 4", "depth.l 2"}},
+		{"min as large as the depth", space.Options{Min: map[string]int{"depth.l": 2}}, []string{"stem+2 8", "l.0.conv1 4", "l.1.conv1 4"}},
+		{"min larger than some groups", space.Options{Min: map[string]int{"*": 5}}, []string{"stem+2 8"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
