@@ -37,12 +37,17 @@ func run(ctx context.Context, args []string, out, talk io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(talk)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
+	var u *usageError
+	misused := errors.As(err, &u)
 	var h *hinted
 	hint := errors.As(err, &h)
+	if misused && !hint {
+		hint, h = true, &hinted{err, fmt.Sprintf("'%s --help' explains it", cmd.CommandPath())}
+	}
 	if !hint && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
@@ -57,8 +62,7 @@ func run(ctx context.Context, args []string, out, talk io.Writer) int {
 			fmt.Fprintln(talk, line)
 		}
 	}
-	var u *usageError
-	if errors.As(err, &u) {
+	if misused {
 		return exitUsage
 	}
 	return exitFailed

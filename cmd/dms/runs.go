@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -241,7 +240,7 @@ func goOn(c *console, command, path string) (s *stage, err error) {
 	case had != command && (had == "search" || had == "train"):
 		return s, withHint(fmt.Errorf("%s is a run of dms %s, not of dms %s", path, had, command), "go on with: %s", shell("dms", had, "--resume", path))
 	case had != command:
-		return s, fmt.Errorf("run %s: %s: unknown command %s", path, rundir.ConfigName, clip(strconv.Quote(had)))
+		return s, fmt.Errorf("run %s: %s: unknown command %q", path, rundir.ConfigName, shorten(had, 60))
 	case s.cfg.settings() == nil:
 		return s, fmt.Errorf("run %s: %s holds no settings of a %s", path, rundir.ConfigName, command)
 	}
@@ -270,7 +269,7 @@ func goOn(c *console, command, path string) (s *stage, err error) {
 	case errors.Is(err, rundir.ErrNoCheckpoint):
 		c.say("no checkpoint yet: %s starts anew", path)
 	case err != nil:
-		return s, err
+		return s, withHint(err, "start a new run; or empty %s, and this one begins again from its first step", shell(s.dir.Path("checkpoint")))
 	default:
 		s.resume = checkpoint
 		c.say("going on with %s at step %d", path, checkpoint.Step)
