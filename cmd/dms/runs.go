@@ -294,24 +294,26 @@ func (s *stage) end(ctx context.Context, err error) error {
 		return s.dir.Close()
 	}
 	s.dir.Logf("%v", err)
+	interrupted := "interrupted; a checkpoint is saved"
+	goOn := "go on with: " + shell("dms", s.cfg.Command, "--resume", s.dir.Path())
 	if s.isNew && s.dir.Discard() {
-		return err
+		interrupted, goOn = "interrupted before the first step", "start again; nothing of the run is left"
+	} else {
+		err = errors.Join(err, s.dir.Close())
 	}
-	err = errors.Join(err, s.dir.Close())
-	resume := shell("dms", s.cfg.Command, "--resume", s.dir.Path())
 	var lost *train.NotFiniteError
 	switch {
 	case ctx.Err() != nil && canceled(err):
-		return withHint(errors.New("interrupted; a checkpoint is saved"), "go on with: %s", resume)
+		return withHint(errors.New(interrupted), "%s", goOn)
 	case errors.As(err, &lost):
 		rate := "rate"
 		if s.cfg.Command == "search" {
 			rate = "train.rate"
 		}
-		return withHint(err, "start a new run with a smaller rate, such as --set %s=%g, or with gradients clipped, --set %sclip_norm=1",
+		return withHint(err, "start a new run with a smaller rate, such as --set %s=%.3g, or with gradients clipped, --set %sclip_norm=1",
 			rate, s.cfg.settings().Rate/10, strings.TrimSuffix(rate, "rate"))
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
-		return withHint(err, "make room for files, then go on with: %s", resume)
+		return withHint(err, "make room for files, then %s", goOn)
 	}
 	return err
 }
