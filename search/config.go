@@ -54,7 +54,7 @@ type Config struct {
 // Default is the configuration of a pipeline that has been measured to work without tuning.
 func Default(p Pipeline) Config {
 	c := Config{
-		Pipeline: p, Rate: 0.005, Balance: 2, BalanceDecay: 0.9, Mu: 1, DecayShare: 0.8, Sharpness: 1,
+		Pipeline: p, Rate: 0.005, Balance: 2, BalanceDecay: 0.97, Mu: 1, DecayShare: 0.8, Sharpness: 1,
 		Importance: "taylor", ImportanceDecay: 0.99, Recalibrate: 200, Train: train.Default(),
 	}
 	switch p {

@@ -186,6 +186,7 @@ type savedGroup struct {
 	Count  int       `json:"count"`
 	Frozen bool      `json:"frozen,omitempty"`
 	Gone   float64   `json:"gone,omitempty"`
+	Sum    float64   `json:"sum,omitempty"`
 }
 
 func (h *hook) State() (json.RawMessage, error) {
@@ -193,7 +194,7 @@ func (h *hook) State() (json.RawMessage, error) {
 	s := savedStructure{Step: st.step, TaskNorm: st.taskNorm, Spent: st.spent, Groups: map[string]savedGroup{}}
 	for i := range st.groups {
 		g := &st.groups[i]
-		s.Groups[g.name] = savedGroup{A: g.a, C: g.c, M1: g.m1, M2: g.m2, Count: g.count, Frozen: g.frozen, Gone: g.gone}
+		s.Groups[g.name] = savedGroup{A: g.a, C: g.c, M1: g.m1, M2: g.m2, Count: g.count, Frozen: g.frozen, Gone: g.gone, Sum: g.sum}
 	}
 	return json.Marshal(s)
 }
@@ -214,7 +215,7 @@ func (h *hook) Restore(state json.RawMessage) error {
 		if !ok || len(v.C) != len(g.c) || !(v.A >= 0 && v.A <= 1) {
 			return fmt.Errorf("search: checkpoint: group %q is missing or does not fit; resume with the settings it was started with", g.name)
 		}
-		g.a, g.m1, g.m2, g.count, g.frozen, g.gone = v.A, v.M1, v.M2, v.Count, v.Frozen, v.Gone
+		g.a, g.m1, g.m2, g.count, g.frozen, g.gone, g.sum = v.A, v.M1, v.M2, v.Count, v.Frozen, v.Gone, v.Sum
 		copy(g.c, v.C)
 	}
 	st.step, st.taskNorm = s.Step, s.TaskNorm

@@ -33,13 +33,13 @@ type solver struct {
 func (st *structure) solve(s *space.Space) (space.Selection, error) {
 	v := &solver{space: s, model: st.model, targets: st.targets}
 	for i, g := range s.Groups {
-		st := &st.groups[i]
-		v.order = append(v.order, topk.Order(st.c))
-		v.ratio = append(v.ratio, st.a)
+		learned := &st.groups[i]
+		v.order = append(v.order, topk.Order(learned.c))
+		v.ratio = append(v.ratio, st.settledRatio(learned))
 		v.min = append(v.min, minKeep(g))
 		v.unit = append(v.unit, max(1, g.Divisor))
 		kept := 0
-		for _, k := range st.keep {
+		for _, k := range learned.keep {
 			kept += int(k)
 		}
 		v.depth = append(v.depth, kept)

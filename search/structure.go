@@ -44,6 +44,7 @@ type group struct {
 	m1, m2 float64 // Adam's moments of ∂L/∂a
 	count  int     // Adam's steps
 	frozen bool
+	sum    float64 // of a over the steps of the refine phase
 	gone   float64 // depth: moving average of the number of blocks that the hard mask drops
 	gTask  float64
 }
@@ -55,6 +56,15 @@ const (
 	goneDecay = 0.98 // of the moving average: about the last fifty steps count
 	settled   = 0.9  // share of them in which a block must have been dropped
 )
+
+// settledRatio is what the final structure is made of: the mean of a over the refine phase. The ratios never come to rest, because the
+// budget's gradient comes and goes with every element that crosses the target; their last values are one draw of that noise.
+func (st *structure) settledRatio(g *group) float64 {
+	if n := st.step - st.decay; n > 0 && !g.frozen {
+		return g.sum / float64(n)
+	}
+	return g.a
+}
 
 // freeze ends the learning of a depth group at the blocks it has settled on.
 func (g *group) freeze() {
@@ -169,6 +179,9 @@ func (st *structure) update(dm [][]float64) error {
 func (st *structure) settle() (froze bool) {
 	for i := range st.groups {
 		g := &st.groups[i]
+		if st.step > st.decay {
+			g.sum += g.a
+		}
 		if g.kind != space.Depth || g.frozen {
 			continue
 		}
