@@ -98,19 +98,27 @@ const (
 	maxIndent   = 4 * maxNesting
 )
 
-// readSettings reads a YAML file of KEY: VALUE lines. An empty one, or one of comments alone, has no settings.
 func readSettings(name string) (map[string]any, error) {
 	raw, err := readBounded(name, maxSettings)
 	if err != nil {
 		return nil, err
 	}
-	v, err := parseYAML(raw)
+	values, err := parseSettings(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	return values, nil
+}
+
+// parseSettings reads YAML of KEY: VALUE lines. An empty text, or one of comments alone, has no settings.
+func parseSettings(raw []byte) (map[string]any, error) {
+	v, err := parseYAML(raw)
+	if err != nil {
+		return nil, err
+	}
 	values, ok := v.(map[string]any)
 	if !ok && v != nil {
-		return nil, fmt.Errorf("%s: want settings, one KEY: VALUE a line", name)
+		return nil, errors.New("want settings, one KEY: VALUE a line")
 	}
 	return values, nil
 }
@@ -257,7 +265,10 @@ func assign(dst reflect.Value, v any) error {
 		if !ok {
 			return refuse("a word")
 		}
-		return t.UnmarshalText([]byte(s))
+		if err := t.UnmarshalText([]byte(s)); err != nil {
+			return errors.New(shorten(err.Error(), 200))
+		}
+		return nil
 	}
 	switch dst.Kind() {
 	case reflect.Bool:
