@@ -10,7 +10,8 @@ import (
 
 // decodeSelection reads the JSON form strictly: one object with the one key "keep", no group twice.
 func decodeSelection(data []byte) (Selection, error) {
-	fail := func(err error) (Selection, error) { return Selection{}, fmt.Errorf("space: selection: %w", err) }
+	// What the decoder says may repeat any piece of the file, so it is cut.
+	fail := func(err error) (Selection, error) { return Selection{}, fmt.Errorf("space: selection: %.300s", err) }
 	var outer struct {
 		Keep *groupLists `json:"keep"`
 	}
@@ -44,14 +45,14 @@ func (m *groupLists) UnmarshalJSON(data []byte) error {
 		}
 		name := t.(string) // keys of an object are strings
 		if _, twice := (*m)[name]; twice {
-			return fmt.Errorf("group %q stands there twice", name)
+			return fmt.Errorf("group %.200q stands there twice", name)
 		}
 		var keep []int
 		if err := d.Decode(&keep); err != nil {
-			return fmt.Errorf("group %q: %w", name, err)
+			return fmt.Errorf("group %.200q: %w", name, err)
 		}
 		if keep == nil {
-			return fmt.Errorf("group %q: null is no list", name)
+			return fmt.Errorf("group %.200q: null is no list", name)
 		}
 		(*m)[name] = keep
 	}

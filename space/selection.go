@@ -17,31 +17,42 @@ type Selection struct {
 // maxSelectionBytes bounds what ReadSelection accepts; the largest network known here needs about 1 MB.
 const maxSelectionBytes = 64 << 20
 
-// Check lists every fault of a selection for s at once: groups that s lacks, indices out of range, out of order or twice, fewer than
-// Group.Min.
+// maxFaults bounds the faults that Check lists: a hostile selection may have one in every index.
+const maxFaults = 32
+
+// Check lists the faults of a selection for s at once, up to maxFaults of them: groups that s lacks, indices out of range, out of order
+// or twice, fewer than Group.Min.
 func (sel Selection) Check(s *Space) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(sel.Keep)) {
+		fault := func(format string, args ...any) {
+			if len(errs) < maxFaults {
+				errs = append(errs, fmt.Errorf("space: selection: group %.200q: %s", name, fmt.Sprintf(format, args...)))
+			}
+		}
 		keep := sel.Keep[name]
 		at := s.Group(name)
 		if at < 0 {
-			errs = append(errs, fmt.Errorf("space: selection: group %q: the network has no such group", name))
+			fault("the network has no such group")
 			continue
 		}
 		g := &s.Groups[at]
 		for i, k := range keep {
 			switch {
 			case k < 0 || k >= g.N:
-				errs = append(errs, fmt.Errorf("space: selection: group %q: index %d is outside of %d elements", name, k, g.N))
+				fault("index %d is outside of %d elements", k, g.N)
 			case i > 0 && k == keep[i-1]:
-				errs = append(errs, fmt.Errorf("space: selection: group %q: index %d stands there twice", name, k))
+				fault("index %d stands there twice", k)
 			case i > 0 && k < keep[i-1]:
-				errs = append(errs, fmt.Errorf("space: selection: group %q: index %d follows %d; they must ascend", name, k, keep[i-1]))
+				fault("index %d follows %d; they must ascend", k, keep[i-1])
 			}
 		}
 		if len(keep) < g.Min {
-			errs = append(errs, fmt.Errorf("space: selection: group %q: keeps %d elements, at least %d must stay", name, len(keep), g.Min))
+			fault("keeps %d elements, at least %d must stay", len(keep), g.Min)
 		}
+	}
+	if len(errs) == maxFaults {
+		errs = append(errs, fmt.Errorf("space: selection: stopped after %d faults", maxFaults))
 	}
 	return errors.Join(errs...)
 }

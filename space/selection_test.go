@@ -2,7 +2,11 @@ package space_test
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"reflect"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,6 +60,74 @@ func TestReadSelectionListsAllFaults(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestReadSelectionBoundsWhatItSays: the faults of a hostile file took hundreds of times its size.
+func TestReadSelectionBoundsWhatItSays(t *testing.T) {
+	many := make([]string, 50_000)
+	for i := range many {
+		many[i] = fmt.Sprintf("%q: []", fmt.Sprint("group", i))
+	}
+	for name, text := range map[string]string{
+		"indices":     `{"keep": {"a": [` + strings.Repeat("9,", 1<<19) + `9]}}`,
+		"groups":      `{"keep": {` + strings.Join(many, ",") + `}}`,
+		"a long name": `{"keep": {"` + strings.Repeat("x", 1<<20) + `": []}}`,
+		"long names":  `{"keep": {"` + strings.Repeat("x", 1<<20) + `": [0.5]}}`,
+		"a long key":  `{"` + strings.Repeat("x", 1<<20) + `": {}}`,
+		"nesting":     `{"keep": {"a": ` + strings.Repeat("[", 1<<20) + `}}`,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := space.ReadSelection(strings.NewReader(text), twoGroups())
+		runtime.ReadMemStats(&after)
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		} else if said := err.Error(); len(said) > 10_000 {
+			t.Errorf("%s: an error of %d bytes: %.200s", name, len(said), said)
+		}
+		if taken := after.TotalAlloc - before.TotalAlloc; taken > 50*uint64(len(text)) {
+			t.Errorf("%s: %d bytes took %d", name, len(text), taken)
+		}
+	}
+}
+
+// TestMutatedSelections changes bytes of a selection and takes out, doubles and moves pieces of it.
+func TestMutatedSelections(t *testing.T) {
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	valid := []byte(`{"keep": {` + "\n" + `  "a": [0, 2, 3],` + "\n" + `  "b/c\"d": [1]` + "\n}}\n")
+	pieces := []string{"[", "]", "{", "}", ",", ":", "null", "-1", "1e3", "0.5", "99999999999999999999", `"a"`, `"\u0000"`, `"\ud800"`, "\xff", "keep", "true", " ", `"keep": {}`}
+	accepted := 0
+	for range 10_000 {
+		text := slices.Clone(valid)
+		for range 1 + rng.IntN(3) {
+			from := rng.IntN(len(text) + 1)
+			to := min(len(text), from+rng.IntN(20))
+			switch rng.IntN(4) {
+			case 0:
+				text = slices.Delete(text, from, to)
+			case 1:
+				text = slices.Insert(text, rng.IntN(len(text)+1), slices.Clone(text[from:to])...)
+			case 2:
+				text = slices.Insert(text, from, []byte(pieces[rng.IntN(len(pieces))])...)
+			case 3:
+				if from < len(text) {
+					text[from] = byte(rng.Uint32())
+				}
+			}
+		}
+		sel, err := space.ReadSelection(bytes.NewReader(text), twoGroups())
+		switch {
+		case err == nil:
+			accepted++
+			if err := sel.Check(twoGroups()); err != nil {
+				t.Fatalf("seed %d: %q was accepted with %v", seed, text, err)
+			}
+		case sel.Keep != nil, !strings.HasPrefix(err.Error(), "space: selection: "), len(err.Error()) > 10_000:
+			t.Fatalf("seed %d: %q: %v, %v", seed, text, sel, err)
+		}
+	}
+	t.Logf("seed %d: %d of 10000 are still selections", seed, accepted)
 }
 
 func FuzzReadSelection(f *testing.F) {
