@@ -99,6 +99,7 @@ func (b *builder) drawAll() {
 		}
 		data := make([]float32, n)
 		switch {
+		case b.o.blank:
 		case d.law.std > 0:
 			streamOf(b.o.Seed, d.name).normal(data, d.law.std)
 		case d.law.bound > 0:

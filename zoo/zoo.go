@@ -26,6 +26,8 @@ type Options struct {
 	Shortcut string  // "A" or "B", CIFAR ResNets only: strided slice with zero channels, or 1×1 convolution; "A"
 	Dropout  float64 // ratio of every dropout layer; negative means none
 	Seed     uint64  // of the random weights
+
+	blank bool // weights stay zero
 }
 
 // Model is one line of the list of networks.
@@ -97,7 +99,12 @@ func Names() []string {
 //
 // Settings are input, channels, classes, width, depth, shortcut, dropout and seed, as in Options (dropout=0 leaves it out). Case, "-"
 // and "_" in names do not matter. Errors list what is known.
-func Build(spec string) (*ir.Graph, error) {
+func Build(spec string) (*ir.Graph, error) { return build(spec, false) }
+
+// Outline is Build without drawing weights, which are zero: the structure and its costs, in a fraction of the time.
+func Outline(spec string) (*ir.Graph, error) { return build(spec, true) }
+
+func build(spec string, blank bool) (*ir.Graph, error) {
 	name, settings, _ := strings.Cut(spec, ":")
 	all := families()
 	i := slices.IndexFunc(all, func(f family) bool { return plain(f.Name) == plain(name) })
@@ -108,6 +115,7 @@ func Build(spec string) (*ir.Graph, error) {
 	if err != nil {
 		return nil, fmt.Errorf("zoo: %s: %w", all[i].Name, err)
 	}
+	o.blank = blank
 	return all[i].build(o)
 }
 

@@ -148,6 +148,35 @@ func TestWeightsDependOnSeedAlone(t *testing.T) {
 }
 
 // TestInitialDistributions checks mean, deviation and range against the law that each implementation documents.
+func TestOutlineIsBuildWithoutWeights(t *testing.T) {
+	const spec = "mobilenetv2:width=0.25,depth=2,classes=7,input=64"
+	want := build(t, spec)
+	got, err := zoo.Outline(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := 0
+	for name, w := range want.Weights {
+		o := got.Weights[name]
+		if o == nil || !slices.Equal(o.Shape, w.Shape) {
+			t.Fatalf("weight %s: %v, want shape %v", name, o, w.Shape)
+		}
+		if strings.HasSuffix(name, ".weight") && len(w.Shape) > 1 {
+			drawn++
+			if slices.ContainsFunc(o.F32, func(x float32) bool { return x != 0 }) {
+				t.Errorf("weight %s is drawn", name)
+			}
+		}
+		got.Weights[name] = w
+	}
+	if err := ir.EqualGraphs(got, want); err != nil || drawn == 0 {
+		t.Errorf("but for %d matrices the networks differ: %v", drawn, err)
+	}
+	if _, err := zoo.Outline("nothing"); err == nil {
+		t.Error("an unknown network has an outline")
+	}
+}
+
 func TestInitialDistributions(t *testing.T) {
 	r18, r20, e0 := build(t, "resnet18"), build(t, "resnet20:width=4"), build(t, "efficientnet-b0")
 	m2 := build(t, "mobilenetv2")

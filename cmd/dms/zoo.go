@@ -77,7 +77,7 @@ func listZoo(c *console, asJSON bool) error {
 	t := report.Table{Columns: []string{"name", "input", "classes", "MACs", "params", "what it is"}}
 	for _, m := range zoo.List() {
 		e := entry{Name: m.Name, Doc: m.Doc, Input: m.Input, Classes: m.Classes}
-		g, err := zoo.Build(m.Name)
+		g, err := zoo.Outline(m.Name)
 		if err != nil {
 			return err
 		}
