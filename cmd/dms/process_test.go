@@ -268,6 +268,11 @@ func TestInterruptSavesACheckpoint(t *testing.T) {
 				at := lines(run) + 2 + rng.IntN(3)
 				proc := start(t, 0, args...)
 				proc.until(t, func() bool { return lines(run) >= at })
+				proc.cmd.Process.Signal(syscall.SIGSTOP)
+				if other := start(t, 0, j.resume(run)...); other.end(t) != exitFailed || !strings.Contains(other.talk.String(), "another process is writing it") {
+					t.Errorf("a second process at the same run: %s", other.talk.String())
+				}
+				proc.cmd.Process.Signal(syscall.SIGCONT)
 				time.Sleep(upTo(rng, (p.last-p.first)/time.Duration(j.steps)))
 				proc.cmd.Process.Signal(signal)
 				code, talk := proc.end(t), proc.talk.String()
