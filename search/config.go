@@ -44,8 +44,7 @@ type Config struct {
 	HardWidths bool `json:"hard_widths"`
 	// SoftBlocks puts the soft mask of blocks into the forward pass.
 	SoftBlocks bool `json:"soft_blocks"`
-	// Recalibrate is how many batches give the batch-norm statistics of the final network, but for NP: those of the search belong to soft
-	// masks.
+	// Recalibrate is how many batches give the batch-norm statistics of the final network; those of the search belong to soft masks.
 	Recalibrate int `json:"recalibrate"`
 
 	Train train.Config `json:"train"`

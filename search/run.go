@@ -112,10 +112,8 @@ func finish(ctx context.Context, g, trained *ir.Graph, src *data.Source, cfg Con
 		}
 		r.Masks[h.inputs[i]] = m
 	}
-	if cfg.Pipeline != NP { // whose result is trained from scratch
-		if r.Masked, err = train.Recalibrate(ctx, trained, src, cfg.Train, cfg.Recalibrate, r.Masks); err != nil {
-			return nil, err
-		}
+	if r.Masked, err = train.Recalibrate(ctx, trained, src, cfg.Train, cfg.Recalibrate, r.Masks); err != nil {
+		return nil, err
 	}
 	whole := g.Clone()
 	for name := range whole.Weights {
