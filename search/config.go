@@ -83,11 +83,11 @@ func (c Config) check() error {
 		wanted string
 	}{
 		{"rate", c.Rate > 0 && c.Rate <= 1, "a number in (0, 1]"},
-		{"balance", c.Balance >= 0 && c.Balance <= 1e6, "0 (off) or a positive number"},
+		{"balance", c.Balance >= 0 && c.Balance <= 1e6, "0 (off) or a number up to 1e6"},
 		{"balance_decay", c.BalanceDecay >= 0 && c.BalanceDecay < 1, "a number in [0, 1)"},
-		{"mu", c.Mu >= 0 && c.Mu <= 1e9, "a number that is not negative"},
+		{"mu", c.Mu >= 0 && c.Mu <= 1e9, "a number from 0 to 1e9"},
 		{"decay_share", c.DecayShare > 0 && c.DecayShare <= 1, "a number in (0, 1]"},
-		{"sharpness", c.Sharpness > 0 && c.Sharpness <= 1e3, "a positive number"},
+		{"sharpness", c.Sharpness > 0 && c.Sharpness <= 1e3, "a number above 0, at most 1000"},
 		{"importance_decay", c.ImportanceDecay >= 0 && c.ImportanceDecay < 1, "a number in [0, 1)"},
 		{"recalibrate", c.Recalibrate >= 0, "a count that is not negative"},
 	} {

@@ -73,25 +73,25 @@ func (c Config) Check() error {
 		ok     bool
 		wanted string
 	}{
-		{"steps", c.Steps >= 0 && c.Steps <= 1<<40, "a count, or 0 to follow epochs"},
-		{"epochs", c.Epochs >= 0 && c.Epochs <= 1e6 && (c.Steps > 0 || c.Epochs > 0), "a positive number"},
+		{"steps", c.Steps >= 0 && c.Steps <= 1<<40, "a count up to 2^40, or 0 to follow epochs"},
+		{"epochs", c.Epochs >= 0 && c.Epochs <= 1e6 && (c.Steps > 0 || c.Epochs > 0), "a number above 0, at most 1e6"},
 		{"batch", c.Batch >= 1 && c.Batch <= 1<<16, "a count from 1 to 65536"},
-		{"rate", c.Rate >= 0 && c.Rate <= 1e3, "a number that is not negative"},
+		{"rate", c.Rate >= 0 && c.Rate <= 1e3, "a number from 0 to 1000"},
 		{"momentum", c.Momentum >= 0 && c.Momentum < 1, "a number in [0, 1)"},
-		{"weight_decay", c.WeightDecay >= 0 && c.WeightDecay <= 1e3, "a number that is not negative"},
+		{"weight_decay", c.WeightDecay >= 0 && c.WeightDecay <= 1e3, "a number from 0 to 1000"},
 		{"warmup", c.Warmup >= 0, "a count of steps"},
 		{"clip_norm", c.ClipNorm >= 0, "a number that is not negative"},
 		{"ema", c.EMA >= 0 && c.EMA < 1, "a number in [0, 1)"},
 		{"label_smoothing", c.LabelSmoothing >= 0 && c.LabelSmoothing < 1, "a number in [0, 1)"},
-		{"crop", c.Crop >= 0 && c.Crop <= 1<<12, "a count of pixels"},
-		{"cutout", c.Cutout >= 0 && c.Cutout <= 1<<12, "a count of pixels"},
-		{"mixup", c.Mixup >= 0 && c.Mixup <= 100, "a number that is not negative"},
-		{"temperature", c.Temperature > 0 && c.Temperature <= 1e3, "a positive number"},
-		{"teacher_loss", c.TeacherLoss >= 0 && c.TeacherLoss <= 1e3, "a number that is not negative"},
+		{"crop", c.Crop >= 0 && c.Crop <= 1<<12, "a count of pixels up to 4096"},
+		{"cutout", c.Cutout >= 0 && c.Cutout <= 1<<12, "a count of pixels up to 4096"},
+		{"mixup", c.Mixup >= 0 && c.Mixup <= 100, "a number from 0 to 100"},
+		{"temperature", c.Temperature > 0 && c.Temperature <= 1e3, "a number above 0, at most 1000"},
+		{"teacher_loss", c.TeacherLoss >= 0 && c.TeacherLoss <= 1e3, "a number from 0 to 1000"},
 		{"distill", c.Distill == "kl" || c.Distill == "dist", "kl or dist"},
-		{"interval", c.Interval >= 1, "a count of steps"},
-		{"checkpoint", c.Checkpoint >= 1, "a count of steps"},
-		{"workers", c.Workers >= 0 && c.Workers <= 1<<10, "a count of cores, or 0 for all"},
+		{"interval", c.Interval >= 1, "a count of steps from 1"},
+		{"checkpoint", c.Checkpoint >= 1, "a count of steps from 1"},
+		{"workers", c.Workers >= 0 && c.Workers <= 1<<10, "a count of cores up to 1024, or 0 for all"},
 	} {
 		if !v.ok {
 			return fmt.Errorf("train: setting %s: want %s", v.name, v.wanted)
