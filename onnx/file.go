@@ -7,8 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 
+	"github.com/dms-go/dms/internal/wholefile"
 	"github.com/dms-go/dms/ir"
 )
 
@@ -59,55 +59,20 @@ func checkSize(bytes int64) error {
 	return nil
 }
 
-// WriteFile writes a model whole or not at all: into a temporary file beside path, which takes its place at the end. Weights are
-// always in the file itself, so a model over 2 GiB is an error.
-func WriteFile(path string, g *ir.Graph) (err error) {
+// WriteFile writes a model whole or not at all. Weights are always in the file itself, so a model over 2 GiB is an error.
+func WriteFile(path string, g *ir.Graph) error {
 	e, err := encode(g)
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*.onnx")
-	if err != nil {
-		return fmt.Errorf("onnx: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			err = fmt.Errorf("onnx: write %s: %w", path, err)
+	if err := wholefile.Write(path, func(w io.Writer) error {
+		buffered := bufio.NewWriterSize(w, 1<<16)
+		if err := e.writeTo(buffered); err != nil {
+			return err
 		}
-	}()
-	w := bufio.NewWriterSize(f, 1<<16)
-	if err = e.writeTo(w); err != nil {
-		return err
-	}
-	if err = w.Flush(); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes a rename survive a loss of power, on file systems that can.
-func syncFolder(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
-		return err
+		return buffered.Flush()
+	}); err != nil {
+		return fmt.Errorf("onnx: %w", err)
 	}
 	return nil
 }

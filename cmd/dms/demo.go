@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/dms-go/dms"
 	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/data"
+	"github.com/dms-go/dms/internal/wholefile"
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/report"
 	"github.com/dms-go/dms/search"
@@ -218,17 +220,13 @@ func (d *demo) measure(ctx context.Context, name string, g *ir.Graph, src *data.
 
 // save writes the table and the picture.
 func (d *demo) save(table report.Comparison, found *search.Result) error {
-	write := func(name string, write func(*os.File) error) error {
-		f, err := os.Create(filepath.Join(d.out, name))
-		if err != nil {
-			return err
-		}
-		return errors.Join(write(f), f.Close())
+	write := func(name string, write func(io.Writer) error) error {
+		return wholefile.Write(filepath.Join(d.out, name), write)
 	}
-	if err := write("table.json", func(f *os.File) error { return table.WriteJSON(f) }); err != nil {
+	if err := write("table.json", table.WriteJSON); err != nil {
 		return err
 	}
-	return write(widthsName, func(f *os.File) error {
-		return report.Widths(f, demoModel+" on drawn letters and digits", found.Space, found.Selection, found.Before, found.After)
+	return write(widthsName, func(w io.Writer) error {
+		return report.Widths(w, demoModel+" on drawn letters and digits", found.Space, found.Selection, found.Before, found.After)
 	})
 }

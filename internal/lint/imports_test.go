@@ -25,8 +25,9 @@ var layers = []layer{
 	{pkg: "internal/conv", imports: list("internal/kernel internal/parallel")},
 	{pkg: "internal/optim", imports: list("internal/parallel")},
 
+	{pkg: "internal/wholefile"},
 	{pkg: "ir"},
-	{pkg: "onnx", imports: list("ir"), modules: []string{"google.golang.org/protobuf"}},
+	{pkg: "onnx", imports: list("ir internal/wholefile"), modules: []string{"google.golang.org/protobuf"}},
 	{pkg: "internal/safetensors", imports: list("ir")},
 	{pkg: "zoo", imports: list("ir")},
 	{pkg: "space", imports: list("ir")},
@@ -35,7 +36,7 @@ var layers = []layer{
 	{pkg: "internal/masked", imports: list("ir space")},
 	{pkg: "internal/program", imports: list("ir internal/conv")}, // of conv the Shape alone: how much scratch a convolution needs
 	{pkg: "internal/engine", imports: list("ir internal/conv internal/gemm internal/kernel internal/parallel internal/program")},
-	{pkg: "internal/rundir", imports: list("ir internal/safetensors"), modules: []string{"golang.org/x/sys"}},
+	{pkg: "internal/rundir", imports: list("ir internal/safetensors internal/wholefile"), modules: []string{"golang.org/x/sys"}},
 
 	{pkg: "data", imports: list("internal/parallel"), modules: []string{"golang.org/x/image"}},
 	{pkg: "train", imports: list("ir data internal/engine internal/optim internal/parallel internal/program internal/rundir")},
@@ -43,7 +44,7 @@ var layers = []layer{
 	{pkg: "report", imports: list("cost space train search internal/rundir"), modules: []string{"golang.org/x/image", "gonum.org/v1/plot"}},
 
 	{pkg: ".", imports: list("ir onnx zoo space prune data train search internal/safetensors")},
-	{pkg: "cmd/dms", imports: list(". ir onnx zoo space cost prune data train search report internal/kernel internal/rundir"),
+	{pkg: "cmd/dms", imports: list(". ir onnx zoo space cost prune data train search report internal/kernel internal/rundir internal/wholefile"),
 		modules: []string{"github.com/goccy/go-yaml", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"}},
 
 	{pkg: "bench", imports: list("ir onnx zoo space cost topk internal/masked internal/program internal/engine internal/gemm internal/kernel internal/optim internal/parallel train report")},

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/dms-go/dms/internal/safetensors"
+	"github.com/dms-go/dms/internal/wholefile"
 	"github.com/dms-go/dms/ir"
 )
 
@@ -154,7 +155,7 @@ func (d *Dir) sweep() {
 			continue // they take room and do no harm
 		}
 		for _, e := range entries {
-			if strings.HasPrefix(e.Name(), temporary) {
+			if strings.HasPrefix(e.Name(), wholefile.Prefix) {
 				os.Remove(filepath.Join(folder, e.Name()))
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/dms-go/dms/internal/wholefile"
 	"github.com/dms-go/dms/ir"
 	"golang.org/x/sys/unix"
 )
@@ -87,7 +88,7 @@ func TestKilledProcessLeavesTheRunWhole(t *testing.T) {
 	if out, state := child(t, d.Path()); state.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		t.Fatalf("the other process ended with %v:\n%s", state, out)
 	}
-	if got := files(t, d, checkpointFolder); len(got) != 2 || !strings.HasPrefix(got[0], temporary) {
+	if got := files(t, d, checkpointFolder); len(got) != 2 || !strings.HasPrefix(got[0], wholefile.Prefix) {
 		t.Errorf("files %v, want a checkpoint and an unfinished file", got)
 	}
 	var s settings

@@ -19,6 +19,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/dms-go/dms/internal/wholefile"
 )
 
 // Names of files in a run.
@@ -31,7 +33,6 @@ const (
 
 	checkpointFolder = "checkpoint"
 	lockName         = "lock"
-	temporary        = ".tmp-" // begins the names of files that are being written
 )
 
 // Limits on the size of files that are read.
@@ -252,46 +253,10 @@ func (d *Dir) WriteFile(name string, write func(io.Writer) error) error {
 	return writeFile(d.Path(name), write)
 }
 
-// writeFile writes to a temporary file beside path, makes sure it is on the disk, and renames it.
-func writeFile(path string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), temporary+"*")
-	if err != nil {
+// writeFile is wholefile.Write with advice.
+func writeFile(path string, write func(io.Writer) error) error {
+	if err := wholefile.Write(path, write); err != nil {
 		return fmt.Errorf("run: %w%s", err, hint(err))
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-			err = fmt.Errorf("run: write %s: %w%s", path, err, hint(err))
-		}
-	}()
-	if err = write(f); err != nil {
-		return err
-	}
-	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes a rename survive a loss of power.
-func syncFolder(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := f.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
-		return err
 	}
 	return nil
 }

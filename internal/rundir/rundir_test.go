@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/dms-go/dms/internal/wholefile"
 	"github.com/dms-go/dms/ir"
 )
 
@@ -358,14 +359,14 @@ func TestPathIsNoPattern(t *testing.T) {
 		for step := range 5 {
 			goTo(t, d, step, step+1)
 		}
-		write(t, d.Path(temporary+"1"), nil)
+		write(t, d.Path(wholefile.Prefix+"1"), nil)
 		if c, _, err := d.Resume(); err != nil || c.Step != 5 {
 			t.Errorf("%s: %v, %v; want step 5", name, c, err)
 		}
 		if got := files(t, d, checkpointFolder); len(got) != keepCheckpoints {
 			t.Errorf("%s: checkpoints %v, want %d", name, got, keepCheckpoints)
 		}
-		if slices.Contains(files(t, d), temporary+"1") {
+		if slices.Contains(files(t, d), wholefile.Prefix+"1") {
 			t.Errorf("%s: a temporary file is still there", name)
 		}
 		d.Close()
