@@ -259,7 +259,7 @@ func goOn(c *console, command, path string) (s *stage, err error) {
 		c.say("the run was started with %s kernels, this machine runs %s: the last bits of the result may differ", clip(s.cfg.InstructionSet), now)
 	}
 	if err := s.load(); err != nil {
-		return s, err
+		return s, withHint(fmt.Errorf("run %s: %w", path, err), "the run was started with this model and data: put them back, or start a new run")
 	}
 	checkpoint, warnings, err := s.dir.Resume()
 	for _, w := range warnings {

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 
 // Arguments that make a step take milliseconds.
 const (
-	smallModel = "zoo:resnet8:width=0.5,classes=36"
+	smallModel = "zoo:resnet8:width=0.25,classes=36"
 	smallData  = "--data glyphs --train-samples 640 --test-samples 72"
 )
 
