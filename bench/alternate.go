@@ -63,15 +63,15 @@ func (b *bench) alternate(sides ...side) (timings, error) {
 				i = len(sides) - 1 - k
 			}
 			time.Sleep(settle)
-			before, began := b.others(), time.Now()
+			before, from := b.others(), time.Now()
 			took, err := sides[i].run(steps[i])
 			if err != nil {
 				return t, err
 			}
-			share := (b.others() - before) / time.Since(began).Seconds() / float64(runtime.NumCPU())
+			share := (b.others() - before) / time.Since(from).Seconds() / float64(runtime.NumCPU())
 			r.seconds[i], r.foreign = took.Seconds()/float64(steps[i]), max(r.foreign, share)
 		}
-		if r.foreign <= quiet {
+		if r.foreign <= quiet || b.cpu {
 			clean++
 		}
 		rounds = append(rounds, r)
@@ -96,6 +96,23 @@ func (b *bench) alternate(sides ...side) (timings, error) {
 	return t, nil
 }
 
+// now reads the clock of our side: time, or with -cpu the processor time of this process.
+var now = sinceStart
+
+var began = time.Now()
+
+func sinceStart() time.Duration { return time.Since(began) }
+
+// processTicks is the processor time of a process in seconds; 0 where nothing tells.
+func processTicks(pid int) float64 {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	f := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:])
+	return ticks(f[11]) + ticks(f[12])
+}
+
 // others is the processor time in seconds that processes other than this one and its workers have had. 0 where nothing tells.
 func (b *bench) others() float64 {
 	raw, err := os.ReadFile("/proc/stat")
@@ -118,12 +135,7 @@ func (b *bench) others() float64 {
 		pids = append(pids, b.ort.cmd.Process.Pid)
 	}
 	for _, pid := range pids {
-		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			continue
-		}
-		f := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:])
-		total -= ticks(f[11]) + ticks(f[12])
+		total -= processTicks(pid)
 	}
 	return total
 }

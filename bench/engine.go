@@ -185,13 +185,13 @@ func (o *own) step() error {
 }
 
 func (o *own) run(steps int) (time.Duration, error) {
-	start := time.Now()
+	start := now()
 	for range steps {
 		if err := o.step(); err != nil {
 			return 0, err
 		}
 	}
-	return time.Since(start), nil
+	return now() - start, nil
 }
 
 // product is c = a·b of square matrices.
@@ -210,9 +210,9 @@ func newProduct(n int, pool *parallel.Pool) *product {
 }
 
 func (p *product) run(steps int) (time.Duration, error) {
-	start := time.Now()
+	start := now()
 	for range steps {
 		gemm.Gemm(p.pool, false, false, p.n, p.n, p.n, 1, p.a, p.n, p.b, p.n, 0, p.c, p.n)
 	}
-	return time.Since(start), nil
+	return now() - start, nil
 }

@@ -11,6 +11,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -30,6 +31,9 @@ type settings struct {
 	nets, what   []string
 	rounds       int
 	patience     time.Duration
+	cpu          bool
+	ways         []string
+	masks        bool
 	threads      int
 	python       string
 	blas, malloc string
@@ -55,11 +59,14 @@ var networks = []network{
 
 func main() {
 	var s settings
-	var nets, what, peak, cpu string
+	var nets, what, ways, peak, cpu string
 	flag.StringVar(&nets, "nets", "resnet20,resnet50,mobilenetv2,efficientnet-b0", "networks")
 	flag.StringVar(&what, "what", "train,gemm,infer,memory", "what to measure; also profile: where our training step spends its time")
 	flag.IntVar(&s.rounds, "rounds", 9, "rounds")
 	flag.DurationVar(&s.patience, "patience", time.Minute, "how long a comparison takes rounds again that other processes disturbed")
+	flag.BoolVar(&s.cpu, "cpu", false, "count processor time, not time: for one thread on a machine that others use")
+	flag.BoolVar(&s.masks, "masks", true, "time steps with masks in torch too")
+	flag.StringVar(&ways, "ways", "plain,raised,other", "how torch may allocate; other is the library of -malloc")
 	flag.IntVar(&s.threads, "threads", 2, "threads of every side")
 	flag.StringVar(&s.python, "python", "/usr/bin/python3", "interpreter that has torch")
 	flag.StringVar(&s.blas, "blas", "", "`folder` whose libblas.so.3 torch is to use instead of the system's")
@@ -70,6 +77,7 @@ func main() {
 	flag.StringVar(&cpu, "cpuprofile", "", "`file` for a profile of this process")
 	flag.Parse()
 	s.nets, s.what = strings.Split(nets, ","), strings.Split(what, ",")
+	s.ways = strings.Split(ways, ",")
 	if err := start(s, peak, cpu); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: error:", err)
 	}
@@ -101,11 +109,15 @@ type header struct {
 	Kernels string            `json:"kernels"`
 	Threads int               `json:"threads"`
 	Rounds  int               `json:"rounds"`
+	Clock   string            `json:"clock"`
 	Peers   map[string]string `json:"peers"`
 	Command string            `json:"command"`
 }
 
 func run(s settings) error {
+	if s.cpu {
+		now = processorTime
+	}
 	dir, err := os.MkdirTemp("", "dms-bench-")
 	if err != nil {
 		return err
@@ -115,34 +127,11 @@ func run(s settings) error {
 	defer b.close()
 	h := header{
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Load: load(), Kernels: kernel.Active(),
-		Threads: s.threads, Rounds: s.rounds, Peers: b.connect(), Command: strings.Join(os.Args[1:], " "),
+		Threads: s.threads, Rounds: s.rounds, Clock: map[bool]string{false: "time", true: "processor time"}[s.cpu], Peers: b.connect(), Command: strings.Join(os.Args[1:], " "),
 	}
-	for _, n := range networks {
-		if !slices.Contains(s.nets, n.name) {
-			continue
-		}
-		for _, part := range []struct {
-			name    string
-			measure func(network) error
-		}{{"train", b.train}, {"infer", b.infer}, {"memory", b.memory}, {"profile", b.profile}} {
-			if !slices.Contains(s.what, part.name) {
-				continue
-			}
-			fmt.Fprintf(os.Stderr, "bench: %s %s\n", part.name, n.name)
-			if err := part.measure(n); err != nil {
-				return fmt.Errorf("%s of %s: %w", part.name, n.name, err)
-			}
-		}
-	}
-	if slices.Contains(s.what, "gemm") {
-		for _, n := range []int{1024, 2048} {
-			if err := b.gemm(n); err != nil {
-				return err
-			}
-		}
-	}
+	failed := b.measure() // what has been measured until then is still worth reading
 	h.Load += ", " + load()
-	fmt.Printf("%s, %s, %d threads, kernels %s, %d rounds, load %s\n", h.Date, h.Machine, h.Threads, h.Kernels, h.Rounds, h.Load)
+	fmt.Printf("%s, %s, %d threads, kernels %s, %d rounds of %s, load %s\n", h.Date, h.Machine, h.Threads, h.Kernels, h.Rounds, h.Clock, h.Load)
 	for _, name := range []string{"torch", "onnxruntime"} {
 		fmt.Printf("%s: %s\n", name, h.Peers[name])
 	}
@@ -150,7 +139,7 @@ func run(s settings) error {
 		return err
 	}
 	if s.json == "" {
-		return nil
+		return failed
 	}
 	raw, err := json.MarshalIndent(struct {
 		header
@@ -159,7 +148,37 @@ func run(s settings) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.json, append(raw, '\n'), 0o666)
+	return errors.Join(failed, os.WriteFile(s.json, append(raw, '\n'), 0o666))
+}
+
+// measure takes every figure that is asked for.
+func (b *bench) measure() error {
+	for _, n := range networks {
+		if !slices.Contains(b.nets, n.name) {
+			continue
+		}
+		for _, part := range []struct {
+			name    string
+			measure func(network) error
+		}{{"train", b.train}, {"infer", b.infer}, {"memory", b.memory}, {"profile", b.profile}} {
+			if !slices.Contains(b.what, part.name) {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "bench: %s %s\n", part.name, n.name)
+			if err := part.measure(n); err != nil {
+				return fmt.Errorf("%s of %s: %w", part.name, n.name, err)
+			}
+		}
+	}
+	if !slices.Contains(b.what, "gemm") {
+		return nil
+	}
+	for _, n := range []int{1024, 2048} {
+		if err := b.gemm(n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // figure is one comparison.

@@ -31,11 +31,10 @@ type bench struct {
 // connect starts the peers and says what they are, or why they are left out.
 func (b *bench) connect() map[string]string {
 	said := map[string]string{}
-	ways := []string{plainMalloc, raisedMalloc}
-	if b.malloc != "" {
-		ways = append(ways, otherMalloc)
-	}
-	for _, way := range ways {
+	for _, way := range b.ways {
+		if way == otherMalloc && b.malloc == "" {
+			continue
+		}
 		w, err := startTorch(b.settings, way)
 		if err != nil {
 			said["torch"] = "left out: " + err.Error()
@@ -44,7 +43,7 @@ func (b *bench) connect() map[string]string {
 		b.torch[way] = w
 		said["torch"] = w.Version
 	}
-	w, err := startORT(b.settings.ort)
+	w, err := startORT(b.settings)
 	if err != nil {
 		said["onnxruntime"] = "left out: " + err.Error()
 	} else {
@@ -131,6 +130,9 @@ func (b *bench) train(n network) error {
 	if len(b.torch) > 0 {
 		way := ""
 		for _, how := range []mode{training, search, frozen} {
+			if how != training && !b.masks {
+				break
+			}
 			m, err := build(n, how, masked.Activations, n.batch)
 			if err != nil {
 				return err
@@ -153,7 +155,7 @@ func (b *bench) train(n network) error {
 	names := []string{"training step", "search step", "p- step"}
 	for i, name := range names {
 		f := figure{What: fmt.Sprintf("%s batch %d %s", n.name, n.batch, name), Ours: 1e3 * median(t[i]), Unit: "ms", Others: timed.foreign}
-		if len(peers) > 0 {
+		if i < len(peers) {
 			f.Peer, f.Theirs, f.Ratio = "torch", 1e3*median(t[3+i]), ratios(t[3+i], t[i])
 			f.Setting, f.Tried, f.Differ = peers[i].Setting, peers[i].Tried, differ(owns[i].value, peers[i].Value)
 			if i == 0 {
@@ -267,13 +269,15 @@ func (b *bench) ortJob(m model, n network, batch int) (*job, error) {
 func (b *bench) gemm(size int) error {
 	p := newProduct(size, b.pool)
 	sides := []side{p}
-	if w := b.torch[plainMalloc]; w != nil {
+	var version string
+	for _, w := range b.torch {
 		j, err := w.load(map[string]any{"do": "gemm", "size": size})
 		if err != nil {
 			return err
 		}
 		defer j.free()
-		sides = append(sides, j)
+		sides, version = append(sides, j), w.Version
+		break
 	}
 	timed, err := b.alternate(sides...)
 	if err != nil {
@@ -282,7 +286,7 @@ func (b *bench) gemm(size int) error {
 	t := timed.seconds
 	f := figure{What: fmt.Sprintf("GEMM %d", size), Ours: 1e3 * median(t[0]), Unit: "ms", Others: timed.foreign}
 	if len(sides) > 1 {
-		f.Peer, f.Theirs, f.Ratio, f.Goal, f.Setting = "torch", 1e3*median(t[1]), ratios(t[1], t[0]), 1, b.torch[plainMalloc].Version
+		f.Peer, f.Theirs, f.Ratio, f.Goal, f.Setting = "torch", 1e3*median(t[1]), ratios(t[1], t[0]), 1, version
 	}
 	b.add(f)
 	return nil

@@ -10,8 +10,8 @@ import (
 var ortScript string
 
 // startORT starts a process with ONNX Runtime.
-func startORT(folder string) (*worker, error) {
-	modules, err := filepath.Abs(filepath.Join(folder, "node_modules"))
+func startORT(s settings) (*worker, error) {
+	modules, err := filepath.Abs(filepath.Join(s.ort, "node_modules"))
 	if err != nil {
 		return nil, err
 	}
@@ -22,7 +22,7 @@ func startORT(folder string) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := w.ask(map[string]any{"do": "hello"})
+	a, err := w.ask(map[string]any{"do": "hello", "cpu": s.cpu})
 	w.Version = a.Version
 	return w, err
 }

@@ -12,9 +12,9 @@ var torchScript string
 // Ways to allocate. glibc gives large blocks back to the system at once and takes them anew, and every page then faults again; with
 // thresholds raised it keeps most of them. Which is faster depends on the network, so training tries all.
 const (
-	plainMalloc  = "malloc as it comes"
-	raisedMalloc = "malloc thresholds raised"
-	otherMalloc  = "other malloc"
+	plainMalloc  = "plain"
+	raisedMalloc = "raised"
+	otherMalloc  = "other"
 )
 
 func mallocEnv(s settings, how string) []string {
@@ -22,7 +22,7 @@ func mallocEnv(s settings, how string) []string {
 	case raisedMalloc:
 		return []string{"MALLOC_MMAP_MAX_=0", "MALLOC_TRIM_THRESHOLD_=100000000000"}
 	case otherMalloc:
-		return []string{"LD_PRELOAD=" + s.malloc, "MALLOC_CONF=oversize_threshold:1,background_thread:true,metadata_thp:auto,dirty_decay_ms:9000000000,muzzy_decay_ms:9000000000"}
+		return []string{"LD_PRELOAD=" + s.malloc, "MALLOC_CONF=oversize_threshold:0,metadata_thp:auto,dirty_decay_ms:9000000000,muzzy_decay_ms:9000000000"}
 	}
 	return nil
 }
@@ -38,7 +38,7 @@ func startTorch(s settings, how string) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := w.ask(map[string]any{"do": "hello", "threads": s.threads})
+	a, err := w.ask(map[string]any{"do": "hello", "threads": s.threads, "cpu": s.cpu})
 	if err != nil {
 		return nil, err
 	}

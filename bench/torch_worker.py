@@ -3,7 +3,7 @@
 Reads requests from standard input and answers on standard output, one JSON object a line. A network comes as the list of its
 operators, in ONNX's terms, with weights and inputs in a file of little-endian float32; nothing about any network is written here.
 
-    {"do": "hello", "threads": 2}                          -> {"version", "threads", "blas"}
+    {"do": "hello", "threads": 2, "cpu": false}            -> {"version", "threads", "blas"}
     {"do": "load", "net": FILE, "data": FILE, "mode": M}   -> {"id", "setting", "tried", "value"}
     {"do": "gemm", "size": 1024}                           -> {"id", "setting"}
     {"do": "run", "id": 1, "steps": 5}                     -> {"seconds"}
@@ -237,11 +237,14 @@ class Job:
         return loss
 
 
+clock = time.perf_counter
+
+
 def timed(job, steps):
-    start = time.perf_counter()
+    start = clock()
     for _ in range(steps):
         job.step()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def load(request):
@@ -293,6 +296,7 @@ def mapped(part):
 
 
 def main():
+    global clock
     jobs, ids = {}, 0
     for line in sys.stdin:
         request = json.loads(line)
@@ -300,6 +304,8 @@ def main():
         try:
             do = request["do"]
             if do == "hello":
+                if request["cpu"]:
+                    clock = time.process_time
                 torch.set_num_threads(request["threads"])
                 torch.mm(torch.zeros(8, 8), torch.zeros(8, 8))
                 answer = {"version": torch.__version__, "threads": torch.get_num_threads(), "blas": ", ".join(mapped("blas")), "malloc": ", ".join(mapped("malloc"))}
