@@ -46,7 +46,8 @@ func newDemo(c *console) *cobra.Command {
 		Short: "Show the whole story in a few minutes, without any download",
 		Long: `demo trains a small residual network on pictures of letters that it draws itself, searches a structure with half of the
 multiply-accumulates by gradient, cuts and fine-tunes it. Beside it stands the usual answer: the same network with all widths scaled
-down alike, trained from scratch for as many steps as search and fine-tuning take together.
+down alike, trained from scratch for as many steps as search and fine-tuning take together. The searched network starts from the dense
+one's weights, so it has that training behind it as well.
 
 It ends with a table and leaves a folder with the three networks, the table as JSON and a picture of the widths kept per layer.`,
 		Example: `  dms demo
