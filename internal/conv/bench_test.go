@@ -59,7 +59,7 @@ func benchmarkShape(b *testing.B, name string, s Shape, workers int) {
 		name string
 		run  func(p *parallel.Pool)
 	}{
-		{"forward", func(p *parallel.Pool) { Forward(p, s, y, x, w, nil, scratch) }},
+		{"forward", func(p *parallel.Pool) { Forward(p, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, scratch) }},
 		{"datagrad", func(p *parallel.Pool) { DataGrad(p, s, dx, dy, w, scratch) }},
 		{"weightgrad", func(p *parallel.Pool) { WeightGrad(p, s, dw, x, dy, scratch) }},
 	} {
@@ -114,7 +114,7 @@ func benchmarkResNet20(b *testing.B) {
 	for b.Loop() {
 		for i, l := range layers {
 			for range l.times {
-				Forward(p, l.s, y, x, w, nil, scratch)
+				Forward(p, l.s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, scratch)
 				if i > 0 {
 					DataGrad(p, l.s, dx, y, w, scratch)
 				}

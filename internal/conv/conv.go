@@ -65,20 +65,32 @@ func (s Shape) flat() Shape {
 	return s
 }
 
-// Forward computes y from x and w and, unless nil, bias of O elements:
+// Forward computes y from x and w and finishes it as the epilogue says:
 //
-//	y[n,i,j,o] = bias[o] + Σ_{p,q,c} w[o,p,q,c] · x[n, i·StrideH+p·DilH−PadTop, j·StrideW+q·DilW−PadLeft, g·C/Group+c]
+//	sum[n,i,j,o] = Σ_{p,q,c} w[o,p,q,c] · x[n, i·StrideH+p·DilH−PadTop, j·StrideW+q·DilW−PadLeft, g·C/Group+c]
 //
-// where g is the group of o and x counts as 0 outside the image. scratch has ScratchForward elements. A shape or slice that
-// does not fit is a panic, here and below.
-func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x, w, bias []T, scratch []T) {
-	s.check("forward", len(y), len(x), len(w), len(scratch), ScratchForward(s, p.Workers()))
-	if bias != nil && len(bias) < s.O {
-		panic(fmt.Sprintf("conv: forward: bias of %d elements for %d channels", len(bias), s.O))
+// where g is the group of o and x counts as 0 outside the image. y overlaps neither x nor w. scratch has ScratchForward elements. A
+// shape or slice that does not fit is a panic, here and below.
+func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[T], e Epilogue[T], scratch []T) {
+	weights := len(w.Raw)
+	if w.Packed != nil {
+		if len(w.Packed) < PackedLen(s) {
+			panic(fmt.Sprintf("conv: forward: %d packed weights of %d", len(w.Packed), PackedLen(s)))
+		}
+		weights = s.O * s.KH * s.KW * (s.C / s.Group)
+	}
+	s.check("forward", len(y), len(x), weights, len(scratch), ScratchForward(s, p.Workers()))
+	if e.Bias != nil && len(e.Bias) < s.O || e.Add != nil && len(e.Add) < s.N*s.OH*s.OW*s.O {
+		panic(fmt.Sprintf("conv: forward: bias of %d and addend of %d elements for %d channels", len(e.Bias), len(e.Add), s.O))
+	}
+	if e.Moments != nil && (e.Add != nil || e.Act.Kind != kernel.Identity) {
+		panic("conv: forward: moments are of the sum alone")
 	}
 	j := get[T]()
 	j.forward(s.flat())
-	j.run(p, y, x, w, bias, scratch)
+	j.epilogue = e
+	j.run(p, y, x, w, e.Bias, scratch)
+	j.after(p, scratch)
 	put(j)
 }
 
@@ -87,7 +99,7 @@ func DataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w []T, scratch 
 	s.check("data gradient", len(dy), len(dx), len(w), len(scratch), ScratchDataGrad(s, p.Workers()))
 	j := get[T]()
 	j.dataGrad(s.flat())
-	j.run(p, dx, dy, w, nil, scratch)
+	j.run(p, dx, dy, Filter[T]{Raw: w}, nil, scratch)
 	put(j)
 }
 
@@ -100,7 +112,7 @@ func WeightGrad[T kernel.Float](p *parallel.Pool, s Shape, dw, x, dy []T, scratc
 // ScratchForward returns the elements of scratch memory Forward needs on a pool of so many workers.
 func ScratchForward(s Shape, workers int) int {
 	g := forwardGrid(s.flat())
-	return packedLen(s, s.C, s.O) + g.scratch(workers)
+	return max(packedLen(s, s.C, s.O)+g.scratch(workers), statUnits(s)*gatherLen(s.O))
 }
 
 // ScratchDataGrad returns the elements of scratch memory DataGrad needs on a pool of so many workers.
@@ -129,12 +141,13 @@ func get[T kernel.Float]() *job[T] {
 		return j
 	}
 	j := new(job[T])
-	j.packFn, j.unitFn = j.pack, j.compute
+	j.packFn, j.unitFn, j.finishFn, j.statFn = j.pack, j.compute, j.finishPixels, j.countUnits
 	return j
 }
 
 func put[T kernel.Float](j *job[T]) {
 	var t T
 	j.dst, j.src, j.weights, j.bias, j.packed, j.copied = nil, nil, nil, nil, nil, nil
+	j.epilogue = Epilogue[T]{}
 	jobs[unsafe.Sizeof(t)/8].Put(j)
 }

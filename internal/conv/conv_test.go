@@ -139,16 +139,19 @@ func checkShape[T kernel.Float](s Shape, rng *rand.Rand, p *parallel.Pool) error
 	})
 	workers := p.Workers()
 	scratch := func(n int) []T { s, _ := guard[T](rng, n); return s }
-	Forward(p, s, y, x, w, nil, scratch(ScratchForward(s, workers)))
+	Forward(p, s, y, x, Filter[T]{Raw: w}, Epilogue[T]{}, scratch(ScratchForward(s, workers)))
 	if !slices.Equal(y, wantY) {
 		return fmt.Errorf("forward differs")
 	}
 	for i := range wantY {
 		wantY[i] += bias[i%s.O]
 	}
-	Forward(p, s, y, x, w, bias, scratch(ScratchForward(s, workers)))
+	Forward(p, s, y, x, Filter[T]{Raw: w}, Epilogue[T]{Bias: bias}, scratch(ScratchForward(s, workers)))
 	if !slices.Equal(y, wantY) {
 		return fmt.Errorf("forward with bias differs")
+	}
+	if err := checkEpilogue(s, rng, p, x, w, bias, wantY); err != nil {
+		return err
 	}
 	DataGrad(p, s, dx, dy, w, scratch(ScratchDataGrad(s, workers)))
 	if !slices.Equal(dx, wantDx) {
@@ -223,7 +226,7 @@ func testBits(t *testing.T) {
 		for _, workers := range []int{1, 2, 3, 8} {
 			p := parallel.New(workers)
 			y, dx, dw := make([]float32, ny), make([]float32, nx), make([]float32, nw)
-			Forward(p, s, y, x, w, nil, make([]float32, ScratchForward(s, workers)))
+			Forward(p, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, make([]float32, ScratchForward(s, workers)))
 			DataGrad(p, s, dx, dy, w, make([]float32, ScratchDataGrad(s, workers)))
 			WeightGrad(p, s, dw, x, dy, make([]float32, ScratchWeightGrad(s, workers)))
 			p.Close()
@@ -242,7 +245,7 @@ func TestNaNPassesThroughWhereItBelongs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 0))
 	x, w, y := normal(rng, nx), normal(rng, nw), make([]float32, ny)
 	x[(2*6+3)*11+4] = float32(math.NaN()) // pixel (2, 3)
-	Forward(nil, s, y, x, w, nil, make([]float32, ScratchForward(s, 1)))
+	Forward(nil, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, make([]float32, ScratchForward(s, 1)))
 	for i := range s.OH {
 		for j := range s.OW {
 			near := 1 <= i && i <= 3 && 2 <= j && j <= 4
@@ -266,7 +269,7 @@ func TestCallsDoNotAllocate(t *testing.T) {
 	x, w, y := make([]float32, nx), make([]float32, nw), make([]float32, ny)
 	scratch := make([]float32, max(ScratchForward(s, 2), ScratchDataGrad(s, 2), ScratchWeightGrad(s, 2)))
 	if n := testing.AllocsPerRun(50, func() {
-		Forward(p, s, y, x, w, nil, scratch)
+		Forward(p, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, scratch)
 		DataGrad(p, s, x, y, w, scratch)
 		WeightGrad(p, s, w, x, y, scratch)
 	}); n >= 1 {

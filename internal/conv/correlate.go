@@ -26,7 +26,11 @@ type job[T kernel.Float] struct {
 	packed, copied          []T
 	workers                 int
 
-	packFn, unitFn func(worker, lo, hi int)
+	epilogue Epilogue[T]
+	gather   gather[T]
+
+	packFn, unitFn   func(worker, lo, hi int)
+	finishFn, statFn func(lo, hi int)
 }
 
 // phase is one set of output positions that share their taps.
@@ -165,12 +169,16 @@ func (j *job[T]) positions(f *phase, dstH, dstW, srcH, srcW int) {
 	}
 }
 
-// run packs the weights and does all units.
-func (j *job[T]) run(p *parallel.Pool, dst, src, w, bias, scratch []T) {
-	j.dst, j.src, j.weights, j.bias, j.workers = dst, src, w, bias, p.Workers()
-	size := j.groups*j.groupLen() + kernel.Lanes
-	j.packed, j.copied = kernel.Align(scratch[:size]), scratch[size:]
-	p.ForWorker(j.groups*len(j.blocks), 1, j.packFn)
+// run packs the weights, unless they are, and does all units.
+func (j *job[T]) run(p *parallel.Pool, dst, src []T, w Filter[T], bias, scratch []T) {
+	j.dst, j.src, j.weights, j.bias, j.workers = dst, src, w.Raw, bias, p.Workers()
+	if w.Packed != nil {
+		j.packed, j.copied = kernel.Align(w.Packed), scratch
+	} else {
+		size := j.groups*j.groupLen() + kernel.Lanes
+		j.packed, j.copied = kernel.Align(scratch[:size]), scratch[size:]
+		p.ForWorker(j.groups*len(j.blocks), 1, j.packFn)
+	}
 	p.ForWorker(j.units(), 1, j.unitFn)
 }
 

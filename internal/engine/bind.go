@@ -76,7 +76,7 @@ func bindConv[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	if len(in.In) > 2 {
 		bias = m.slice(in.In[2])
 	}
-	return func() { conv.Forward(m.pool, s, y, x, w, bias, m.scratch) }
+	return func() { conv.Forward(m.pool, s, y, x, conv.Filter[T]{Raw: w}, conv.Epilogue[T]{Bias: bias}, m.scratch) }
 }
 
 func bindConvData[T kernel.Float](m *Machine[T], in *program.Instr) func() {

@@ -1,0 +1,157 @@
+package conv
+
+import (
+	"github.com/dms-go/dms/internal/kernel"
+	"github.com/dms-go/dms/internal/parallel"
+)
+
+// Epilogue is what happens to the outputs of Forward once their sums are complete: y = Act(sum + Bias + Add).
+type Epilogue[T kernel.Float] struct {
+	Bias    []T               // one per output channel, or nil
+	Add     []T               // as long as y, or nil
+	Act     kernel.Activation // the zero value leaves the sum as it is
+	Moments *Moments          // or nil; it wants sum + Bias, so Add is nil and Act the identity with it
+}
+
+// Filter is the weights of a convolution: as the shape has them, or as Pack has laid them out.
+type Filter[T kernel.Float] struct{ Raw, Packed []T }
+
+// Moments receives, per output channel, the mean over all pixels of a batch and the sum of squared differences from it.
+type Moments struct{ Mean, Squares []float64 }
+
+// PackedLen returns the elements Pack needs for a shape.
+func PackedLen(s Shape) int { return packedLen(s, s.C, s.O) }
+
+// Pack lays weights out for Forward, which does so itself in every call that gets none. packed has PackedLen elements; it fits
+// one kernel variant only, and Forward must be given the same memory.
+func Pack[T kernel.Float](p *parallel.Pool, s Shape, packed, w []T) {
+	j := get[T]()
+	j.forward(s.flat())
+	j.weights, j.packed = w, kernel.Align(packed)
+	p.ForWorker(j.groups*len(j.blocks), 1, j.packFn)
+	put(j)
+}
+
+// finish applies e to rows of channels, all of y or some pixels of it with the same pixels of Add.
+func (e *Epilogue[T]) finish(y, add []T, channels int) {
+	for lo := 0; lo < len(y); lo += channels {
+		row := y[lo:][:channels]
+		if e.Add != nil {
+			kernel.Add(row, row, add[lo:][:channels])
+		}
+		kernel.Activate(row, row, e.Act)
+	}
+}
+
+// plain tells whether finish has nothing to do.
+func (e *Epilogue[T]) plain() bool { return e.Add == nil && e.Act.Kind == kernel.Identity }
+
+// after applies the epilogue to all outputs once the units are done.
+func (j *job[T]) after(p *parallel.Pool, scratch []T) {
+	s := j.shape
+	pixels := s.N * s.OH * s.OW
+	if !j.epilogue.plain() {
+		p.For(pixels, max(1, 1<<13/s.O), j.finishFn)
+	}
+	if m := j.epilogue.Moments; m != nil {
+		j.gather.channels, j.gather.slots = s.O, scratch[:statUnits(s)*gatherLen(s.O)]
+		p.For(statUnits(s), 1, j.statFn)
+		j.gather.combine(p, statUnits(s), m)
+	}
+}
+
+// finishPixels applies the epilogue to pixels lo to hi.
+func (j *job[T]) finishPixels(lo, hi int) {
+	lo, hi = lo*j.shape.O, hi*j.shape.O
+	var add []T
+	if j.epilogue.Add != nil {
+		add = j.epilogue.Add[lo:hi]
+	}
+	j.epilogue.finish(j.dst[lo:hi], add, j.shape.O)
+}
+
+// countUnits gathers the moments of units lo to hi.
+func (j *job[T]) countUnits(lo, hi int) {
+	s := j.shape
+	pixels, units := s.N*s.OH*s.OW, statUnits(s)
+	for u := lo; u < hi; u++ {
+		j.gather.clear(u)
+		j.gather.add(u, j.dst[u*pixels/units*s.O:(u+1)*pixels/units*s.O])
+	}
+}
+
+// statUnits is into how many units the pixels are cut for their moments: of some hundred pixels each.
+func statUnits(s Shape) int { return max(1, min(64, s.N*s.OH*s.OW/256)) }
+
+// gather collects the moments of channels unit by unit: each unit has a slot that one worker fills, and the slots are combined in
+// their order, so that the result does not depend on who filled them. A unit measures from a pivot of its own, the first pixel it
+// meets, so that large means cost no digits.
+type gather[T kernel.Float] struct {
+	channels int
+	slots    []T // per unit: the number of pixels, then pivots, sums and squares
+	units    int
+	to       *Moments
+	rangeFn  func(lo, hi int)
+}
+
+// gatherLen is the size of one unit's slot.
+func gatherLen(channels int) int { return 1 + 3*channels }
+
+func (g *gather[T]) slot(u int) (count *T, pivot, sum, squares []T) {
+	c := g.channels
+	s := g.slots[u*gatherLen(c):][:gatherLen(c)]
+	return &s[0], s[1:][:c], s[1+c:][:c], s[1+2*c:][:c]
+}
+
+// clear empties a unit.
+func (g *gather[T]) clear(u int) { clear(g.slots[u*gatherLen(g.channels):][:gatherLen(g.channels)]) }
+
+// add counts rows of channels in for a unit. A unit should not see more than some thousand rows: their sums are in T.
+func (g *gather[T]) add(u int, y []T) {
+	if len(y) == 0 {
+		return
+	}
+	count, pivot, sum, squares := g.slot(u)
+	if *count == 0 {
+		copy(pivot, y)
+	}
+	*count += T(len(y) / g.channels)
+	kernel.Moments(sum, squares, y, pivot)
+}
+
+// combine adds the units up in their order (Chan, Golub and LeVeque 1979, the pairwise update).
+func (g *gather[T]) combine(p *parallel.Pool, units int, to *Moments) {
+	g.units, g.to = units, to
+	if g.rangeFn == nil {
+		g.rangeFn = g.combineRange
+	}
+	p.For(g.channels, max(1, 1<<11/units), g.rangeFn)
+	g.slots, g.to = nil, nil
+}
+
+// combineRange does channels lo to hi.
+func (g *gather[T]) combineRange(lo, hi int) {
+	mean, squares := g.to.Mean[:g.channels], g.to.Squares[:g.channels]
+	clear(mean[lo:hi])
+	clear(squares[lo:hi])
+	var n float64
+	for u := range g.units {
+		count, pivots, sums, parts := g.slot(u)
+		k := float64(*count)
+		if k == 0 {
+			continue
+		}
+		share := k / (n + k)
+		for c := lo; c < hi; c++ {
+			d := float64(sums[c]) / k
+			m2 := float64(parts[c]) - float64(sums[c])*d
+			if m2 < 0 { // a rounding error; a NaN stays
+				m2 = 0
+			}
+			delta := float64(pivots[c]) + d - mean[c]
+			mean[c] += delta * share
+			squares[c] += m2 + delta*delta*n*share
+		}
+		n += k
+	}
+}
