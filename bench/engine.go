@@ -98,6 +98,7 @@ func build(n network, how mode, on masked.On, batch int) (model, error) {
 type own struct {
 	model
 	machine *engine.Machine[float32]
+	params  *engine.Params[float32]
 	descent optim.Optimizer
 	grads   [][]float64 // of the budget
 	value   []float32   // the first of the results of the first step
@@ -124,6 +125,7 @@ func newOwn(m model, how mode, batch int, pool *parallel.Pool) (*own, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.params = params
 	if o.machine, err = engine.New(p, params, pool); err != nil {
 		return nil, err
 	}
@@ -164,6 +166,7 @@ func (o *own) step() error {
 	o.machine.Run()
 	if o.descent != nil {
 		o.descent.Step(rate)
+		o.params.Changed()
 	}
 	if len(o.groups) == 0 {
 		return nil

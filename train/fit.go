@@ -294,6 +294,7 @@ func (f *fit) advance() error {
 		if f.ema != nil {
 			f.ema.Update(f.values())
 		}
+		f.params.Changed()
 	}
 	f.step++
 	f.sum.Loss += loss
@@ -438,6 +439,7 @@ func (f *fit) restore(c *rundir.Checkpoint) error {
 			used++
 		}
 	}
+	f.params.Changed()
 	if used != len(c.Tensors) && len(faults) == 0 {
 		faults = append(faults, fmt.Errorf("it holds %d tensors, this run %d", len(c.Tensors), used))
 	}
@@ -458,6 +460,7 @@ func (f *fit) restore(c *rundir.Checkpoint) error {
 func (f *fit) result(g *ir.Graph) (*ir.Graph, error) {
 	if f.ema != nil {
 		f.ema.CopyTo(f.values())
+		f.params.Changed()
 	}
 	out := g.Clone()
 	if err := f.params.WriteTo(out); err != nil {

@@ -14,21 +14,9 @@ func bindUnary[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	return func() { m.pool.For(n, grain, body) }
 }
 
-// activations are the functions that kernel has loops for.
-var activations = map[string]kernel.ActivationKind{
-	"relu": kernel.Rectify, "clip": kernel.Clip, "leaky": kernel.Leaky, "hardsigmoid": kernel.HardSigmoid, "hardswish": kernel.HardSwish,
-	"sigmoid": kernel.Sigmoid, "tanh": kernel.Tanh,
-}
-
-// activationOf is the kernel's form of a function, if there is one.
-func activationOf(a program.UnaryAttr) (kernel.Activation, bool) {
-	kind, ok := activations[a.Function]
-	return kernel.Activation{Kind: kind, A: a.A, B: a.B}, ok
-}
-
 // unaryLoop is y = f(x) over slices of equal length.
 func unaryLoop[T kernel.Float](a program.UnaryAttr) func(y, x []T) {
-	if f, ok := activationOf(a); ok {
+	if f, ok := a.Activation(); ok {
 		return func(y, x []T) { kernel.Activate(y, x, f) }
 	}
 	if a.Function == "scale" {

@@ -34,7 +34,7 @@ var layers = []layer{
 	{pkg: "cost", imports: list("ir space")},
 	{pkg: "prune", imports: list("ir space")},
 	{pkg: "internal/masked", imports: list("ir space")},
-	{pkg: "internal/program", imports: list("ir internal/conv")}, // of conv the Shape alone: how much scratch a convolution needs
+	{pkg: "internal/program", imports: list("ir internal/conv internal/kernel")}, // of them the shape of a convolution and the names of activations
 	{pkg: "internal/engine", imports: list("ir internal/conv internal/gemm internal/kernel internal/parallel internal/program")},
 	{pkg: "internal/rundir", imports: list("ir internal/safetensors internal/wholefile"), modules: []string{"golang.org/x/sys"}},
 

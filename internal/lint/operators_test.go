@@ -18,8 +18,8 @@ var forwardOnly = map[program.Op]string{
 	program.PadReflect: "no network of this project trains through a mirrored edge",
 }
 
-// derived are operations that only gradients use, beside those whose name ends in .grad.
-var derived = []program.Op{program.ConvData, program.ConvWeight, program.SumProduct}
+// derived are operations that only gradients use, beside those whose name ends in .grad, and what passes add when gradients are taken.
+var derived = []program.Op{program.ConvData, program.ConvWeight, program.SumProduct, program.ConvPack, program.Fold}
 
 func TestEveryOperationHasAGradientOrAReason(t *testing.T) {
 	differentiable := program.Differentiable()

@@ -72,6 +72,13 @@ var Functions = map[string]Function{
 			return x/3 + 0.5
 		},
 	},
+	"silu": { // x·sigmoid(x)
+		F: func(x, _, _ float64) float64 { return x / (1 + math.Exp(-x)) },
+		D: func(x, _, _ float64) float64 {
+			s := 1 / (1 + math.Exp(-x))
+			return s * (1 + x*(1-s))
+		},
+	},
 	"tanh": {
 		F:     func(x, _, _ float64) float64 { return math.Tanh(x) },
 		D:     func(y, _, _ float64) float64 { return 1 - y*y },

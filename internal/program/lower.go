@@ -281,7 +281,7 @@ func lowerConv(b *builder, n *ir.Node) error {
 		}
 		in = append(in, bias)
 	}
-	b.emit(Conv, ConvAttr{s}, []ID{out}, in)
+	b.emit(Conv, ConvAttr{Shape: s}, []ID{out}, in)
 	return nil
 }
 
@@ -404,7 +404,7 @@ func lowerBatchNorm(b *builder, n *ir.Node) error {
 	}
 	mean := b.temp("mean", []int{a.Channels}, nil)
 	inv := b.temp("inv", []int{a.Channels}, nil)
-	b.emit(BatchNorm, a, []ID{out, mean, inv}, in)
+	b.emit(BatchNorm, a, []ID{out, mean, inv}, append(in, None, None))
 	return nil
 }
 

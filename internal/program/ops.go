@@ -1,20 +1,25 @@
 package program
 
-import "github.com/dms-go/dms/internal/conv"
+import (
+	"github.com/dms-go/dms/internal/conv"
+	"github.com/dms-go/dms/internal/kernel"
+)
 
 // Op is an operation of the engine. Its operands are physical: row-major slices with the shapes of the program's values.
 type Op string
 
 const (
-	Conv       Op = "conv"        // y = x ⋆ w (+ bias); ConvAttr
+	Conv       Op = "conv"        // y = act(x ⋆ w + bias + addend), and the moments of y's channels where they are outputs; ConvAttr
+	ConvPack   Op = "conv.pack"   // w as Conv wants it; ConvAttr
+	Fold       Op = "fold"        // w and bias of a convolution that normalises, too; FoldAttr
 	ConvData   Op = "conv.data"   // dx from dy, w
 	ConvWeight Op = "conv.weight" // dw from x, dy
 
 	Gemm        Op = "gemm"         // c = α·op(a)·op(b); GemmAttr
 	BatchedGemm Op = "gemm.batched" // the same over a leading batch of both operands
 
-	BatchNorm     Op = "batchnorm"      // y, mean, 1/√(var+ε) from x, γ, β, running mean, running variance; BatchNormAttr
-	BatchNormGrad Op = "batchnorm.grad" // dx, dγ, dβ from dy, x, γ, mean, 1/√(var+ε)
+	BatchNorm     Op = "batchnorm"      // y, mean, 1/√(var+ε) from x, γ, β, running mean and variance, moments, addend; BatchNormAttr
+	BatchNormGrad Op = "batchnorm.grad" // dx, dγ, dβ, daddend from dy, x, γ, mean, 1/√(var+ε), β, y
 
 	Unary     Op = "unary"      // y = f(x); UnaryAttr
 	UnaryGrad Op = "unary.grad" // dx = dy·f'; in: dy and x or y, as Functions says
@@ -54,8 +59,42 @@ const (
 	DistGrad         Op = "dist.grad"
 )
 
-// ConvAttr is the geometry shared by a convolution and its gradients.
-type ConvAttr struct{ Shape conv.Shape }
+// ConvAttr is the geometry shared by a convolution and its gradients, which ignore the rest. Packed tells that the weights come from
+// ConvPack.
+type ConvAttr struct {
+	Shape  conv.Shape
+	Act    kernel.Activation
+	Packed bool
+}
+
+// packedLen is how many elements the packed weights have.
+func (a ConvAttr) packedLen() int { return conv.PackedLen(a.Shape) }
+
+// The operands of Conv. From the bias on they may be missing.
+const (
+	convX = iota
+	convWeight
+	convBias
+	convAdd
+)
+
+// FoldAttr: w is (Channels, ...), and everything else one number per channel: bias, γ, β, mean and variance.
+type FoldAttr struct {
+	Channels int
+	Epsilon  float64
+}
+
+// The operands of BatchNorm. Mean and squares are the moments of x, None where the norm takes them itself; the addend may be missing.
+const (
+	normX = iota
+	normGamma
+	normBeta
+	normRunMean
+	normRunVar
+	normMean
+	normSquares
+	normAdd
+)
 
 // GemmAttr: c is (M, N), op(a) (M, K), op(b) (K, N). Batch is 1 for Gemm.
 type GemmAttr struct {
@@ -69,7 +108,7 @@ type BatchNormAttr struct {
 	Rows, Channels    int
 	Epsilon, Momentum float64
 	Train             bool
-	Relu              bool // y = max(0, ·): a rectifier behind it, fused
+	Act               kernel.Activation // y = act(γ·x̂ + β + addend)
 }
 
 // UnaryAttr names a row of Functions and its two parameters.

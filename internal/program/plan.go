@@ -34,6 +34,13 @@ func (b *builder) plan() error {
 			last[p.Root(id)] = len(p.Instrs)
 		}
 	}
+	for _, in := range p.Instrs[:p.Prelude] { // what later instructions read of it stays from step to step
+		for _, id := range in.Out {
+			if id != None && last[p.Root(id)] >= p.Prelude {
+				last[p.Root(id)] = len(p.Instrs)
+			}
+		}
+	}
 	var a arena
 	placed := make([]bool, len(p.Values))
 	for i := range p.Values { // inputs are written before the step and stay

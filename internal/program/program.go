@@ -65,6 +65,7 @@ type Program struct {
 	Outputs map[string]ID // graph outputs, the loss and Config.Outputs
 	Grads   map[string]ID // by name of an input or weight in Config.Wrt
 	Arena   int           // elements
+	Prelude int           // instructions before this one need to run only when weights have changed that do not train
 	Forward int           // instructions before this one belong to the forward pass
 }
 
@@ -75,6 +76,7 @@ type Config struct {
 	Loss     string         // a scalar value to differentiate; "" for a forward pass alone
 	Wrt      []string       // inputs and weights to differentiate it with respect to
 	Outputs  []string       // values to keep besides the graph's outputs
+	Skip     []string       // names of Passes to leave out, to compare with
 }
 
 // UnsupportedError lists every node of a graph that the engine cannot run.
@@ -94,11 +96,12 @@ func Build(g *ir.Graph, cfg Config) (*Program, error) {
 	if err := b.lowerAll(); err != nil {
 		return nil, err
 	}
+	b.optimise(forwardPasses)
 	if err := b.differentiate(); err != nil {
 		return nil, err
 	}
 	b.sweep()
-	b.fuse()
+	b.optimise(wholePasses)
 	if err := b.plan(); err != nil {
 		return nil, err
 	}
@@ -131,6 +134,14 @@ func (p *Program) String() string {
 		fmt.Fprintf(&s, "%s = %s %s\n", name(in.Out), in.Op, name(in.In))
 	}
 	return s.String()
+}
+
+// operand is input i of an instruction, None where it has fewer.
+func (in *Instr) operand(i int) ID {
+	if i < len(in.In) {
+		return in.In[i]
+	}
+	return None
 }
 
 func product(shape []int) int {
@@ -329,7 +340,7 @@ func (b *builder) sweep() {
 			}
 			if needed[b.p.Root(id)] {
 				wanted = true
-			} else if in.Op == BatchNormGrad || in.Op == PreluGrad {
+			} else if in.Op == BatchNormGrad && o < 3 || in.Op == PreluGrad {
 				in.Out[o] = None
 			}
 		}

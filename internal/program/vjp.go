@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/dms-go/dms/internal/kernel"
 )
 
 // vjp appends the instructions that carry dy, the gradient of in's first output, to the inputs of in that want one.
@@ -175,7 +177,15 @@ func (b *builder) scaled(v ID, by float64) ID {
 }
 
 func convVJP(b *builder, in Instr, dy ID) error {
-	x, w := in.In[0], in.In[1]
+	x, w := in.In[convX], in.In[convWeight]
+	if a := in.Attr.(ConvAttr); a.Act.Kind != kernel.Identity {
+		dz := b.like(in.Out[0])
+		b.emit(UnaryGrad, fromResult(a.Act), []ID{dz}, []ID{dy, in.Out[0]})
+		dy = dz
+	}
+	if add := in.operand(convAdd); b.wants(add) {
+		b.addGrad(add, dy)
+	}
 	if b.wants(x) {
 		dx := b.like(x)
 		b.emit(ConvData, in.Attr, []ID{dx}, []ID{dy, w})
@@ -186,8 +196,7 @@ func convVJP(b *builder, in Instr, dy ID) error {
 		b.emit(ConvWeight, in.Attr, []ID{dw}, []ID{x, dy})
 		b.addGrad(w, dw)
 	}
-	if len(in.In) > 2 && b.wants(in.In[2]) {
-		bias := in.In[2]
+	if bias := in.operand(convBias); b.wants(bias) {
 		s := in.Attr.(ConvAttr).Shape
 		b.addGrad(bias, b.columns(dy, s.N*s.OH*s.OW, s.O, bias))
 	}
@@ -230,17 +239,30 @@ func gemmVJP(b *builder, in Instr, dy ID) error {
 }
 
 func batchNormVJP(b *builder, in Instr, dy ID) error {
-	out := []ID{None, None, None}
-	for i := range out {
+	out := []ID{None, None, None, None}
+	for i := range 3 {
 		if b.wants(in.In[i]) {
 			out[i] = b.like(in.In[i])
 		}
 	}
-	b.emit(BatchNormGrad, in.Attr, out, []ID{dy, in.In[0], in.In[1], in.Out[1], in.Out[2]})
-	for i, g := range out {
+	beta, y, add := None, None, in.operand(normAdd)
+	switch plain := in.Attr.(BatchNormAttr).Act.Kind == kernel.Identity; {
+	case plain && b.wants(add):
+		b.addGrad(add, dy)
+	case plain:
+	case add == None: // the function's argument is computed anew
+		beta = in.In[normBeta]
+	default: // the derivative shows in the result
+		y, out[3] = in.Out[0], b.like(add)
+	}
+	b.emit(BatchNormGrad, in.Attr, out, []ID{dy, in.In[normX], in.In[normGamma], in.Out[1], in.Out[2], beta, y})
+	for i, g := range out[:3] {
 		if g != None {
 			b.addGrad(in.In[i], g)
 		}
+	}
+	if out[3] != None {
+		b.addGrad(add, out[3])
 	}
 	return nil
 }
