@@ -29,6 +29,7 @@ func binders[T kernel.Float]() map[program.Op]binder[T] {
 		program.PreluGrad:        bindPreluGrad[T],
 		program.Sum:              bindSum[T],
 		program.SumProduct:       bindSum[T],
+		program.ScaleGrad:        bindScaleGrad[T],
 		program.Expand:           bindExpand[T],
 		program.MaxPool:          bindMaxPool[T],
 		program.MaxPoolGrad:      bindMaxPoolGrad[T],

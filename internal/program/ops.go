@@ -29,6 +29,7 @@ const (
 
 	Sum        Op = "sum"         // sums over the axes in which the output has size one; ScaleAttr
 	SumProduct Op = "sum.product" // the same over a·b of equal shape
+	ScaleGrad  Op = "scale.grad"  // both gradients of y = x·s: dy·s, and Σ dy·x over the axes in which s has size one; from dy, x, s
 	Expand     Op = "expand"      // repeats over the axes in which the input has size one; ScaleAttr
 
 	MaxPool     Op = "maxpool"      // PoolAttr

@@ -24,6 +24,7 @@ var forwardPasses = []pass{
 
 // wholePasses run in this order when the gradients are there.
 var wholePasses = []pass{
+	{"scale", fuseScales},
 	{"pack", packFilters},
 	{"hoist", hoist},
 }

@@ -14,6 +14,7 @@ const (
 // and on sums over the operand that are complete before the first is written.
 var inPlace = map[Op]bool{
 	Unary: true, UnaryGrad: true, Binary: true, Dropout: true, Prelu: true, PreluGrad: true, BatchNorm: true, BatchNormGrad: true,
+	ScaleGrad: true,
 }
 
 // plan gives every value in the arena its offset.
