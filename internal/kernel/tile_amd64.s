@@ -3637,6 +3637,858 @@ sums:
 	VZEROUPPER
 	RET
 
+// func clipAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·clipAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMAXPS  Z0, Z10, Z0
+	VMINPS  Z0, Z11, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMAXPS    Z0, Z10, Z0
+	VMINPS    Z0, Z11, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func clipGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·clipGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z1
+	VCMPPS    $0x1e, Z10, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VCMPPS    $0x11, Z11, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VMULPS    Z2, Z1, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VCMPPS    $0x1e, Z10, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VCMPPS    $0x11, Z11, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VMULPS    Z2, Z1, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·leakyAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMINPS  Z0, Z12, Z2
+	VMULPS  Z10, Z2, Z2
+	VMAXPS  Z0, Z12, Z0
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMINPS    Z0, Z12, Z2
+	VMULPS    Z10, Z2, Z2
+	VMAXPS    Z0, Z12, Z0
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·leakyGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z1
+	VCMPPS    $0x1e, Z12, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VMOVUPS   768(BX), Z3
+	VSUBPS    Z2, Z3, Z3
+	VMULPS    Z10, Z3, Z3
+	VADDPS    Z3, Z2, Z2
+	VMULPS    Z2, Z1, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VCMPPS    $0x1e, Z12, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VMOVUPS   768(BX), Z3
+	VSUBPS    Z2, Z3, Z3
+	VMULPS    Z10, Z3, Z3
+	VADDPS    Z3, Z2, Z2
+	VMULPS    Z2, Z1, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSigmoidAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMULPS  Z10, Z0, Z0
+	VADDPS  Z11, Z0, Z0
+	VMAXPS  Z0, Z12, Z0
+	VMOVUPS 768(BX), Z2
+	VMINPS  Z0, Z2, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMULPS    Z10, Z0, Z0
+	VADDPS    Z11, Z0, Z0
+	VMAXPS    Z0, Z12, Z0
+	VMOVUPS   768(BX), Z2
+	VMINPS    Z0, Z2, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSigmoidGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z1
+	VMULPS    Z10, Z0, Z0
+	VADDPS    Z11, Z0, Z0
+	VMOVUPS   768(BX), Z3
+	VCMPPS    $0x1e, Z12, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VCMPPS    $0x11, Z3, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VMULPS    Z10, Z1, Z0
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMULPS    Z10, Z0, Z0
+	VADDPS    Z11, Z0, Z0
+	VMOVUPS   768(BX), Z3
+	VCMPPS    $0x1e, Z12, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VCMPPS    $0x11, Z3, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VMULPS    Z10, Z1, Z0
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSwishAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMULPS  896(BX), Z0, Z2
+	VADDPS  832(BX), Z2, Z2
+	VMAXPS  Z2, Z12, Z2
+	VMOVUPS 768(BX), Z3
+	VMINPS  Z2, Z3, Z2
+	VMULPS  Z2, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMULPS    896(BX), Z0, Z2
+	VADDPS    832(BX), Z2, Z2
+	VMAXPS    Z2, Z12, Z2
+	VMOVUPS   768(BX), Z3
+	VMINPS    Z2, Z3, Z2
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSwishGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z1
+	VMOVUPS   1088(BX), Z5
+	VCMPPS    $0x1e, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VMOVUPS   1024(BX), Z5
+	VCMPPS    $0x11, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VCMPPS    $0x1d, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z4
+	VMULPS    960(BX), Z0, Z0
+	VADDPS    832(BX), Z0, Z0
+	VMULPS    Z2, Z0, Z0
+	VADDPS    Z4, Z0, Z0
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMOVUPS   1088(BX), Z5
+	VCMPPS    $0x1e, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VMOVUPS   1024(BX), Z5
+	VCMPPS    $0x11, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VCMPPS    $0x1d, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z4
+	VMULPS    960(BX), Z0, Z0
+	VADDPS    832(BX), Z0, Z0
+	VMULPS    Z2, Z0, Z0
+	VADDPS    Z4, Z0, Z0
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VSUBPS  Z0, Z12, Z2
+	VMOVUPS 64(BX), Z4
+	VMINPS  Z2, Z4, Z2
+	VMOVUPS (BX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  128(BX), Z2, Z3
+	VADDPS  192(BX), Z3, Z3
+	VSUBPS  192(BX), Z3, Z6
+	VMULPS  256(BX), Z6, Z4
+	VSUBPS  Z4, Z2, Z5
+	VMULPS  320(BX), Z6, Z4
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS 384(BX), Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  448(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  512(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  576(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  640(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  704(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VPSLLD  $0x17, Z3, Z3
+	VPADDD  Z3, Z6, Z6
+	VSUBPS  Z2, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	VMOVUPS 768(BX), Z2
+	VADDPS  Z2, Z6, Z6
+	VDIVPS  Z6, Z2, Z6
+	VMOVAPS Z6, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VMOVUPS   768(BX), Z2
+	VADDPS    Z2, Z6, Z6
+	VDIVPS    Z6, Z2, Z6
+	VMOVAPS   Z6, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sigmoidGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z1
+	VSUBPS  Z0, Z12, Z2
+	VMOVUPS 64(BX), Z4
+	VMINPS  Z2, Z4, Z2
+	VMOVUPS (BX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  128(BX), Z2, Z3
+	VADDPS  192(BX), Z3, Z3
+	VSUBPS  192(BX), Z3, Z6
+	VMULPS  256(BX), Z6, Z4
+	VSUBPS  Z4, Z2, Z5
+	VMULPS  320(BX), Z6, Z4
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS 384(BX), Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  448(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  512(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  576(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  640(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  704(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VPSLLD  $0x17, Z3, Z3
+	VPADDD  Z3, Z6, Z6
+	VSUBPS  Z2, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	VMOVUPS 768(BX), Z2
+	VADDPS  Z2, Z6, Z6
+	VDIVPS  Z6, Z2, Z6
+	VMULPS  Z6, Z1, Z0
+	VSUBPS  Z6, Z2, Z6
+	VMULPS  Z6, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VMOVUPS   768(BX), Z2
+	VADDPS    Z2, Z6, Z6
+	VDIVPS    Z6, Z2, Z6
+	VMULPS    Z6, Z1, Z0
+	VSUBPS    Z6, Z2, Z6
+	VMULPS    Z6, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VSUBPS  Z0, Z12, Z2
+	VMOVUPS 64(BX), Z4
+	VMINPS  Z2, Z4, Z2
+	VMOVUPS (BX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  128(BX), Z2, Z3
+	VADDPS  192(BX), Z3, Z3
+	VSUBPS  192(BX), Z3, Z6
+	VMULPS  256(BX), Z6, Z4
+	VSUBPS  Z4, Z2, Z5
+	VMULPS  320(BX), Z6, Z4
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS 384(BX), Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  448(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  512(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  576(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  640(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  704(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VPSLLD  $0x17, Z3, Z3
+	VPADDD  Z3, Z6, Z6
+	VSUBPS  Z2, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VDIVPS  Z6, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VDIVPS    Z6, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z1
+	VSUBPS  Z0, Z12, Z2
+	VMOVUPS 64(BX), Z4
+	VMINPS  Z2, Z4, Z2
+	VMOVUPS (BX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  128(BX), Z2, Z3
+	VADDPS  192(BX), Z3, Z3
+	VSUBPS  192(BX), Z3, Z6
+	VMULPS  256(BX), Z6, Z4
+	VSUBPS  Z4, Z2, Z5
+	VMULPS  320(BX), Z6, Z4
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS 384(BX), Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  448(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  512(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  576(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  640(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  704(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VPSLLD  $0x17, Z3, Z3
+	VPADDD  Z3, Z6, Z6
+	VSUBPS  Z2, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	VMOVUPS 768(BX), Z2
+	VADDPS  Z2, Z6, Z6
+	VDIVPS  Z6, Z2, Z6
+	VSUBPS  Z6, Z2, Z3
+	VMULPS  Z3, Z0, Z0
+	VADDPS  Z2, Z0, Z0
+	VMULPS  Z6, Z1, Z1
+	VMULPS  Z0, Z1, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VMOVUPS   768(BX), Z2
+	VADDPS    Z2, Z6, Z6
+	VDIVPS    Z6, Z2, Z6
+	VSUBPS    Z6, Z2, Z3
+	VMULPS    Z3, Z0, Z0
+	VADDPS    Z2, Z0, Z0
+	VMULPS    Z6, Z1, Z1
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
 // func addAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
 // Requires: AVX
 TEXT ·addAVX2(SB), NOSPLIT, $0-48
@@ -4463,5 +5315,845 @@ sums:
 	MOVQ       p1+32(FP), SI
 	VADDPS     Y9, Y1, Y13
 	VMASKMOVPS Y13, Y11, (SI)
+	VZEROUPPER
+	RET
+
+// func clipAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·clipAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMAXPS  Y0, Y10, Y0
+	VMINPS  Y0, Y11, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMAXPS     Y0, Y10, Y0
+	VMINPS     Y0, Y11, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func clipGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·clipGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VCMPPS  $0x1e, Y10, Y0, Y2
+	VANDPS  768(BX), Y2, Y2
+	VCMPPS  $0x11, Y11, Y0, Y3
+	VANDPS  768(BX), Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VMULPS  Y2, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VCMPPS     $0x1e, Y10, Y0, Y2
+	VANDPS     768(BX), Y2, Y2
+	VCMPPS     $0x11, Y11, Y0, Y3
+	VANDPS     768(BX), Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·leakyAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMINPS  Y0, Y12, Y2
+	VMULPS  Y10, Y2, Y2
+	VMAXPS  Y0, Y12, Y0
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMINPS     Y0, Y12, Y2
+	VMULPS     Y10, Y2, Y2
+	VMAXPS     Y0, Y12, Y0
+	VADDPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·leakyGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VCMPPS  $0x1e, Y12, Y0, Y2
+	VANDPS  768(BX), Y2, Y2
+	VMOVUPS 768(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  Y10, Y3, Y3
+	VADDPS  Y3, Y2, Y2
+	VMULPS  Y2, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VCMPPS     $0x1e, Y12, Y0, Y2
+	VANDPS     768(BX), Y2, Y2
+	VMOVUPS    768(BX), Y3
+	VSUBPS     Y2, Y3, Y3
+	VMULPS     Y10, Y3, Y3
+	VADDPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSigmoidAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMULPS  Y10, Y0, Y0
+	VADDPS  Y11, Y0, Y0
+	VMAXPS  Y0, Y12, Y0
+	VMOVUPS 768(BX), Y2
+	VMINPS  Y0, Y2, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMULPS     Y10, Y0, Y0
+	VADDPS     Y11, Y0, Y0
+	VMAXPS     Y0, Y12, Y0
+	VMOVUPS    768(BX), Y2
+	VMINPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSigmoidGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y10, Y0, Y0
+	VADDPS  Y11, Y0, Y0
+	VMOVUPS 768(BX), Y3
+	VCMPPS  $0x1e, Y12, Y0, Y2
+	VANDPS  768(BX), Y2, Y2
+	VCMPPS  $0x11, Y3, Y0, Y3
+	VANDPS  768(BX), Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VMULPS  Y10, Y1, Y0
+	VMULPS  Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VMULPS     Y10, Y0, Y0
+	VADDPS     Y11, Y0, Y0
+	VMOVUPS    768(BX), Y3
+	VCMPPS     $0x1e, Y12, Y0, Y2
+	VANDPS     768(BX), Y2, Y2
+	VCMPPS     $0x11, Y3, Y0, Y3
+	VANDPS     768(BX), Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y10, Y1, Y0
+	VMULPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSwishAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMULPS  896(BX), Y0, Y2
+	VADDPS  832(BX), Y2, Y2
+	VMAXPS  Y2, Y12, Y2
+	VMOVUPS 768(BX), Y3
+	VMINPS  Y2, Y3, Y2
+	VMULPS  Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMULPS     896(BX), Y0, Y2
+	VADDPS     832(BX), Y2, Y2
+	VMAXPS     Y2, Y12, Y2
+	VMOVUPS    768(BX), Y3
+	VMINPS     Y2, Y3, Y2
+	VMULPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSwishGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VMOVUPS 1088(BX), Y5
+	VCMPPS  $0x1e, Y5, Y0, Y2
+	VANDPS  768(BX), Y2, Y2
+	VMOVUPS 1024(BX), Y5
+	VCMPPS  $0x11, Y5, Y0, Y3
+	VANDPS  768(BX), Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VCMPPS  $0x1d, Y5, Y0, Y4
+	VANDPS  768(BX), Y4, Y4
+	VMULPS  960(BX), Y0, Y0
+	VADDPS  832(BX), Y0, Y0
+	VMULPS  Y2, Y0, Y0
+	VADDPS  Y4, Y0, Y0
+	VMULPS  Y0, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VMOVUPS    1088(BX), Y5
+	VCMPPS     $0x1e, Y5, Y0, Y2
+	VANDPS     768(BX), Y2, Y2
+	VMOVUPS    1024(BX), Y5
+	VCMPPS     $0x11, Y5, Y0, Y3
+	VANDPS     768(BX), Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VCMPPS     $0x1d, Y5, Y0, Y4
+	VANDPS     768(BX), Y4, Y4
+	VMULPS     960(BX), Y0, Y0
+	VADDPS     832(BX), Y0, Y0
+	VMULPS     Y2, Y0, Y0
+	VADDPS     Y4, Y0, Y0
+	VMULPS     Y0, Y1, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VSUBPS  Y0, Y12, Y2
+	VMOVUPS 64(BX), Y4
+	VMINPS  Y2, Y4, Y2
+	VMOVUPS (BX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  128(BX), Y2, Y3
+	VADDPS  192(BX), Y3, Y3
+	VSUBPS  192(BX), Y3, Y6
+	VMULPS  256(BX), Y6, Y4
+	VSUBPS  Y4, Y2, Y5
+	VMULPS  320(BX), Y6, Y4
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS 384(BX), Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  448(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  512(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  576(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  640(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  704(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VPSLLD  $0x17, Y3, Y3
+	VPADDD  Y3, Y6, Y6
+	VSUBPS  Y2, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	VMOVUPS 768(BX), Y2
+	VADDPS  Y2, Y6, Y6
+	VDIVPS  Y6, Y2, Y6
+	VMOVAPS Y6, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VMOVUPS    768(BX), Y2
+	VADDPS     Y2, Y6, Y6
+	VDIVPS     Y6, Y2, Y6
+	VMOVAPS    Y6, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·sigmoidGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VSUBPS  Y0, Y12, Y2
+	VMOVUPS 64(BX), Y4
+	VMINPS  Y2, Y4, Y2
+	VMOVUPS (BX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  128(BX), Y2, Y3
+	VADDPS  192(BX), Y3, Y3
+	VSUBPS  192(BX), Y3, Y6
+	VMULPS  256(BX), Y6, Y4
+	VSUBPS  Y4, Y2, Y5
+	VMULPS  320(BX), Y6, Y4
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS 384(BX), Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  448(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  512(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  576(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  640(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  704(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VPSLLD  $0x17, Y3, Y3
+	VPADDD  Y3, Y6, Y6
+	VSUBPS  Y2, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	VMOVUPS 768(BX), Y2
+	VADDPS  Y2, Y6, Y6
+	VDIVPS  Y6, Y2, Y6
+	VMULPS  Y6, Y1, Y0
+	VSUBPS  Y6, Y2, Y6
+	VMULPS  Y6, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VMOVUPS    768(BX), Y2
+	VADDPS     Y2, Y6, Y6
+	VDIVPS     Y6, Y2, Y6
+	VMULPS     Y6, Y1, Y0
+	VSUBPS     Y6, Y2, Y6
+	VMULPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·siluAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VSUBPS  Y0, Y12, Y2
+	VMOVUPS 64(BX), Y4
+	VMINPS  Y2, Y4, Y2
+	VMOVUPS (BX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  128(BX), Y2, Y3
+	VADDPS  192(BX), Y3, Y3
+	VSUBPS  192(BX), Y3, Y6
+	VMULPS  256(BX), Y6, Y4
+	VSUBPS  Y4, Y2, Y5
+	VMULPS  320(BX), Y6, Y4
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS 384(BX), Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  448(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  512(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  576(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  640(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  704(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VPSLLD  $0x17, Y3, Y3
+	VPADDD  Y3, Y6, Y6
+	VSUBPS  Y2, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VDIVPS  Y6, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VDIVPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·siluGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VSUBPS  Y0, Y12, Y2
+	VMOVUPS 64(BX), Y4
+	VMINPS  Y2, Y4, Y2
+	VMOVUPS (BX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  128(BX), Y2, Y3
+	VADDPS  192(BX), Y3, Y3
+	VSUBPS  192(BX), Y3, Y6
+	VMULPS  256(BX), Y6, Y4
+	VSUBPS  Y4, Y2, Y5
+	VMULPS  320(BX), Y6, Y4
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS 384(BX), Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  448(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  512(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  576(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  640(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  704(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VPSLLD  $0x17, Y3, Y3
+	VPADDD  Y3, Y6, Y6
+	VSUBPS  Y2, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	VMOVUPS 768(BX), Y2
+	VADDPS  Y2, Y6, Y6
+	VDIVPS  Y6, Y2, Y6
+	VSUBPS  Y6, Y2, Y3
+	VMULPS  Y3, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	VMULPS  Y6, Y1, Y1
+	VMULPS  Y0, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VMOVUPS    768(BX), Y2
+	VADDPS     Y2, Y6, Y6
+	VDIVPS     Y6, Y2, Y6
+	VSUBPS     Y6, Y2, Y3
+	VMULPS     Y3, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMULPS     Y6, Y1, Y1
+	VMULPS     Y0, Y1, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
 	VZEROUPPER
 	RET

@@ -27,3 +27,5 @@ func vectorAsm(vectorOp, []float32, []float32, []float32, float32) bool { return
 func columnsAsm(columnsOp, int, []float32, []float32, []float32, []float32, []float32, []float32) bool {
 	return false
 }
+
+func activateAsm(Activation, bool, []float32, []float32, []float32) bool { return false }

@@ -45,6 +45,7 @@ func main() {
 	for _, s := range []isa{avx512, avx2} {
 		vectors(s)
 		columns(s)
+		activate(s)
 	}
 	Generate()
 }
