@@ -89,8 +89,15 @@ func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[T], e
 	j := get[T]()
 	j.forward(s.flat())
 	j.epilogue = e
-	j.run(p, y, x, w, e.Bias, scratch)
-	j.after(p, scratch)
+	slots := 0
+	if e.Moments != nil {
+		slots = j.units() * gatherLen(s.O)
+		j.gather.channels, j.gather.slots = s.O, scratch[:slots]
+	}
+	j.run(p, y, x, w, e.Bias, scratch[slots:])
+	if e.Moments != nil {
+		j.gather.combine(p, j.units(), e.Moments)
+	}
 	put(j)
 }
 
@@ -112,7 +119,7 @@ func WeightGrad[T kernel.Float](p *parallel.Pool, s Shape, dw, x, dy []T, scratc
 // ScratchForward returns the elements of scratch memory Forward needs on a pool of so many workers.
 func ScratchForward(s Shape, workers int) int {
 	g := forwardGrid(s.flat())
-	return max(packedLen(s, s.C, s.O)+g.scratch(workers), statUnits(s)*gatherLen(s.O))
+	return g.units()*gatherLen(s.O) + packedLen(s, s.C, s.O) + g.scratch(workers)
 }
 
 // ScratchDataGrad returns the elements of scratch memory DataGrad needs on a pool of so many workers.
@@ -141,7 +148,7 @@ func get[T kernel.Float]() *job[T] {
 		return j
 	}
 	j := new(job[T])
-	j.packFn, j.unitFn, j.finishFn, j.statFn = j.pack, j.compute, j.finishPixels, j.countUnits
+	j.packFn, j.unitFn = j.pack, j.compute
 	return j
 }
 
