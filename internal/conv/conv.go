@@ -86,6 +86,12 @@ func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[T], e
 	if e.Moments != nil && (e.Add != nil || e.Act.Kind != kernel.Identity) {
 		panic("conv: forward: moments are of the sum alone")
 	}
+	if usesWinograd[T](s) {
+		j := getTiles[T](s, false, p.Workers())
+		j.run(p, y, x, w, e, scratch)
+		j.put()
+		return
+	}
 	j := get[T]()
 	j.forward(s.flat())
 	j.epilogue = e
@@ -104,6 +110,12 @@ func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[T], e
 // DataGrad computes dx, the gradient of a scalar by x, from dy, its gradient by y. scratch has ScratchDataGrad elements.
 func DataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w []T, scratch []T) {
 	s.check("data gradient", len(dy), len(dx), len(w), len(scratch), ScratchDataGrad(s, p.Workers()))
+	if usesWinograd[T](s) {
+		j := getTiles[T](s, true, p.Workers())
+		j.run(p, dx, dy, Filter[T]{Raw: w}, Epilogue[T]{}, scratch)
+		j.put()
+		return
+	}
 	j := get[T]()
 	j.dataGrad(s.flat())
 	j.run(p, dx, dy, Filter[T]{Raw: w}, nil, scratch)
@@ -113,19 +125,33 @@ func DataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w []T, scratch 
 // WeightGrad computes dw, the gradient of a scalar by w, from x and dy. scratch has ScratchWeightGrad elements.
 func WeightGrad[T kernel.Float](p *parallel.Pool, s Shape, dw, x, dy []T, scratch []T) {
 	s.check("weight gradient", len(dy), len(x), len(dw), len(scratch), ScratchWeightGrad(s, p.Workers()))
+	if usesWinograd[T](s) {
+		weightGradByTiles(p, s, dw, x, dy, scratch)
+		return
+	}
 	weightGrad(p, s.flat(), dw, x, dy, scratch)
 }
 
 // ScratchForward returns the elements of scratch memory Forward needs on a pool of so many workers.
 func ScratchForward(s Shape, workers int) int {
 	g := forwardGrid(s.flat())
-	return g.units()*gatherLen(s.O) + packedLen(s, s.C, s.O) + g.scratch(workers)
+	n := g.units()*gatherLen(s.O) + packedLen(s, s.C, s.O) + g.scratch(workers)
+	if s.winograd() {
+		t := tilingOf(s)
+		n = max(n, t.packedLen()+t.scratchLen(workers))
+	}
+	return n
 }
 
 // ScratchDataGrad returns the elements of scratch memory DataGrad needs on a pool of so many workers.
 func ScratchDataGrad(s Shape, workers int) int {
 	g := dataGrid(s.flat())
-	return packedLen(s, s.O, s.C) + g.scratch(workers)
+	n := packedLen(s, s.O, s.C) + g.scratch(workers)
+	if s.winograd() {
+		t := tilingOf(s.adjoint())
+		n = max(n, t.packedLen()+t.scratchLen(workers))
+	}
+	return n
 }
 
 // packedLen is the size of packed weights from in to out channels: for each group a row for each tap and input channel, of the

@@ -20,11 +20,24 @@ type Filter[T kernel.Float] struct{ Raw, Packed []T }
 type Moments struct{ Mean, Squares []float64 }
 
 // PackedLen returns the elements Pack needs for a shape.
-func PackedLen(s Shape) int { return packedLen(s, s.C, s.O) }
+func PackedLen(s Shape) int {
+	n := packedLen(s, s.C, s.O)
+	if s.winograd() {
+		t := tilingOf(s)
+		n = max(n, t.packedLen())
+	}
+	return n
+}
 
 // Pack lays weights out for Forward, which does so itself in every call that gets none. packed has PackedLen elements; it fits
 // one kernel variant only, and Forward must be given the same memory.
 func Pack[T kernel.Float](p *parallel.Pool, s Shape, packed, w []T) {
+	if usesWinograd[T](s) {
+		j := getTiles[T](s, false, p.Workers())
+		j.pack(p, packed, w)
+		j.put()
+		return
+	}
 	j := get[T]()
 	j.forward(s.flat())
 	j.weights, j.packed = w, kernel.Align(packed)

@@ -68,7 +68,11 @@ func (p *weightPlan) partial() int { return p.group * p.taps * p.run * p.outs }
 // ScratchWeightGrad returns the elements of scratch memory WeightGrad needs on a pool of so many workers.
 func ScratchWeightGrad(s Shape, workers int) int {
 	p := planWeights(s.flat())
-	return p.chunks*p.partial() + kernel.Lanes + p.scratch(workers)
+	n := p.chunks*p.partial() + kernel.Lanes + p.scratch(workers)
+	if s.winograd() {
+		n = max(n, scratchSums(s, workers))
+	}
+	return n
 }
 
 // weightJob is one WeightGrad, kept between calls for its memory and its functions.

@@ -204,6 +204,31 @@ func siluAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table 
 //go:noescape
 func siluGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
+// winogradInputAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradInputAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradOutputAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradOutputAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradSpreadAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradSpreadAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradFilterAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradFilterAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradFilterGradAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradFilterGradAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
 // addAVX2 is Add; mask keeps the first elements of the last vector.
 //
 //go:noescape
@@ -323,3 +348,28 @@ func siluAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *f
 //
 //go:noescape
 func siluGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// winogradInputAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradInputAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradOutputAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradOutputAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradSpreadAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradSpreadAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradFilterAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradFilterAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradFilterGradAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradFilterGradAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)

@@ -46,6 +46,7 @@ func main() {
 		vectors(s)
 		columns(s)
 		activate(s)
+		winogradKernels(s)
 	}
 	Generate()
 }
