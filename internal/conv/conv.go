@@ -129,6 +129,10 @@ func WeightGrad[T kernel.Float](p *parallel.Pool, s Shape, dw, x, dy []T, scratc
 		weightGradByTiles(p, s, dw, x, dy, scratch)
 		return
 	}
+	if s.pointwise() {
+		pointWeightGrad(p, s, dw, x, dy, scratch)
+		return
+	}
 	weightGrad(p, s.flat(), dw, x, dy, scratch)
 }
 

@@ -176,7 +176,7 @@ func (j *job[T]) run(p *parallel.Pool, dst, src []T, w Filter[T], bias, scratch 
 	} else {
 		size := j.groups*j.groupLen() + kernel.Lanes
 		j.packed, j.copied = kernel.Align(scratch[:size]), scratch[size:]
-		p.ForWorker(j.groups*len(j.blocks), 1, j.packFn)
+		p.ForWorker(j.groups*len(j.blocks)*j.panelCount(), 1, j.packFn)
 	}
 	p.ForWorker(j.units(), 1, j.unitFn)
 }
@@ -189,11 +189,20 @@ func (j *job[T]) panels(group int, f *phase) []T {
 	return j.packed[group*j.groupLen()+f.packed*roundUp(j.dstC):]
 }
 
-// pack copies the weights of some taps of some groups into panels.
+// panelCount is how many panels the output channels of a group make.
+func (j *job[T]) panelCount() int {
+	n := 0
+	for col := 0; col < j.dstC; n++ {
+		col += kernel.PanelWidth[T](j.dstC - col)
+	}
+	return n
+}
+
+// pack copies weights into panels: items lo to hi, each one panel of one tap of one group.
 func (j *job[T]) pack(_, lo, hi int) {
-	taps := j.shape.KH * j.shape.KW
+	taps, count := j.shape.KH*j.shape.KW, j.panelCount()
 	for i := lo; i < hi; i++ {
-		group, b := i/len(j.blocks), j.blocks[i%len(j.blocks)]
+		group, b, panel := i/count/len(j.blocks), j.blocks[i/count%len(j.blocks)], i%count
 		f := &j.phases[b.phase]
 		panels := j.panels(group, f)
 		if j.depth {
@@ -202,30 +211,22 @@ func (j *job[T]) pack(_, lo, hi int) {
 			}
 			continue
 		}
-		for col := 0; col < j.dstC; {
-			nr := kernel.PanelWidth[T](j.dstC - col)
-			cols := min(nr, j.dstC-col)
-			dst := panels[col*f.k+b.offset*nr:]
+		col := 0
+		for range panel {
+			col += kernel.PanelWidth[T](j.dstC - col)
+		}
+		nr := kernel.PanelWidth[T](j.dstC - col)
+		cols := min(nr, j.dstC-col)
+		dst := panels[col*f.k+b.offset*nr:]
+		if !j.transposed {
+			kernel.Transpose(dst, nr, j.weights[((group*j.dstC+col)*taps+b.tap)*j.srcC:], taps*j.srcC, cols, j.srcC)
+		}
+		for k := range j.srcC {
+			row := dst[k*nr:][:nr]
 			if j.transposed {
-				for k := range j.srcC {
-					row := dst[k*nr:][:nr]
-					copy(row[:cols], j.weights[((group*j.srcC+k)*taps+b.tap)*j.dstC+col:])
-					clear(row[cols:])
-				}
-			} else {
-				for q := range nr {
-					if q >= cols {
-						for k := range j.srcC {
-							dst[k*nr+q] = 0
-						}
-						continue
-					}
-					for k, x := range j.weights[((group*j.dstC+col+q)*taps+b.tap)*j.srcC:][:j.srcC] {
-						dst[k*nr+q] = x
-					}
-				}
+				copy(row[:cols], j.weights[((group*j.srcC+k)*taps+b.tap)*j.dstC+col:])
 			}
-			col += nr
+			clear(row[cols:])
 		}
 	}
 }

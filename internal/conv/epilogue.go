@@ -41,7 +41,7 @@ func Pack[T kernel.Float](p *parallel.Pool, s Shape, packed, w []T) {
 	j := get[T]()
 	j.forward(s.flat())
 	j.weights, j.packed = w, kernel.Align(packed)
-	p.ForWorker(j.groups*len(j.blocks), 1, j.packFn)
+	p.ForWorker(j.groups*len(j.blocks)*j.panelCount(), 1, j.packFn)
 	put(j)
 }
 

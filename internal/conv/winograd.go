@@ -190,20 +190,10 @@ func (j *tileJob[T]) transpose(lo, hi int) {
 	for i := lo; i < hi; i++ {
 		tap, first := i/(width/kernel.Lanes), i%(width/kernel.Lanes)*kernel.Lanes
 		plane := j.planes[tap*c*width+first:]
-		for k := 0; k < c; k += kernel.Lanes { // by squares, so that both sides stay in the cache
-			n := min(kernel.Lanes, c-k)
-			for q := range kernel.Lanes {
-				to := plane[k*width+q:]
-				if first+q >= o {
-					for r := range n {
-						to[r*width] = 0
-					}
-					continue
-				}
-				for r, v := range j.weights[((first+q)*9+tap)*c+k:][:n] {
-					to[r*width] = v
-				}
-			}
+		n := min(kernel.Lanes, o-first)
+		kernel.Transpose(plane, width, j.weights[(first*9+tap)*c:], 9*c, n, c)
+		for k := 0; k < c && n < kernel.Lanes; k++ {
+			clear(plane[k*width+n:][:kernel.Lanes-n])
 		}
 	}
 }

@@ -64,6 +64,11 @@ func outerAVX512_4x48(c *float32, ldc int, a *float32, aStep int, aSeg int, b *f
 //go:noescape
 func outerAVX2_4x16(c *float32, ldc int, a *float32, aStep int, aSeg int, b *float32, bStep int, bSeg int, segs int, n int, rows int, mask *int32, add bool)
 
+// transposeAVX2 turns count squares of 8×8, which lie side by side in src and one below the other in dst.
+//
+//go:noescape
+func transposeAVX2(dst *float32, dstStep int, src *float32, srcStep int, count int)
+
 // depthAVX512 is Depth for 8 rows.
 //
 //go:noescape

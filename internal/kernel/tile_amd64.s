@@ -2289,6 +2289,68 @@ done:
 	VZEROUPPER
 	RET
 
+// func transposeAVX2(dst *float32, dstStep int, src *float32, srcStep int, count int)
+// Requires: AVX
+TEXT ·transposeAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ dstStep+8(FP), AX
+	MOVQ src+16(FP), SI
+	MOVQ srcStep+24(FP), BX
+	MOVQ count+32(FP), CX
+	LEAQ (AX)(AX*2), R8
+	LEAQ (BX)(BX*2), R9
+
+square:
+	LEAQ        (SI)(BX*4), R11
+	VMOVUPS     (SI), X0
+	VINSERTF128 $0x01, (R11), Y0, Y0
+	VMOVUPS     16(SI), X4
+	VINSERTF128 $0x01, 16(R11), Y4, Y4
+	VMOVUPS     (SI)(BX*1), X1
+	VINSERTF128 $0x01, (R11)(BX*1), Y1, Y1
+	VMOVUPS     16(SI)(BX*1), X5
+	VINSERTF128 $0x01, 16(R11)(BX*1), Y5, Y5
+	VMOVUPS     (SI)(BX*2), X2
+	VINSERTF128 $0x01, (R11)(BX*2), Y2, Y2
+	VMOVUPS     16(SI)(BX*2), X6
+	VINSERTF128 $0x01, 16(R11)(BX*2), Y6, Y6
+	VMOVUPS     (SI)(R9*1), X3
+	VINSERTF128 $0x01, (R11)(R9*1), Y3, Y3
+	VMOVUPS     16(SI)(R9*1), X7
+	VINSERTF128 $0x01, 16(R11)(R9*1), Y7, Y7
+	MOVQ        DI, R10
+	LEAQ        (DI)(AX*4), R11
+	VUNPCKLPS   Y1, Y0, Y8
+	VUNPCKHPS   Y1, Y0, Y9
+	VUNPCKLPS   Y3, Y2, Y10
+	VUNPCKHPS   Y3, Y2, Y11
+	VUNPCKLPD   Y10, Y8, Y12
+	VUNPCKHPD   Y10, Y8, Y13
+	VUNPCKLPD   Y11, Y9, Y14
+	VUNPCKHPD   Y11, Y9, Y15
+	VMOVUPS     Y12, (R10)
+	VMOVUPS     Y13, (R10)(AX*1)
+	VMOVUPS     Y14, (R10)(AX*2)
+	VMOVUPS     Y15, (R10)(R8*1)
+	VUNPCKLPS   Y5, Y4, Y8
+	VUNPCKHPS   Y5, Y4, Y9
+	VUNPCKLPS   Y7, Y6, Y10
+	VUNPCKHPS   Y7, Y6, Y11
+	VUNPCKLPD   Y10, Y8, Y12
+	VUNPCKHPD   Y10, Y8, Y13
+	VUNPCKLPD   Y11, Y9, Y14
+	VUNPCKHPD   Y11, Y9, Y15
+	VMOVUPS     Y12, (R11)
+	VMOVUPS     Y13, (R11)(AX*1)
+	VMOVUPS     Y14, (R11)(AX*2)
+	VMOVUPS     Y15, (R11)(R8*1)
+	ADDQ        $0x20, SI
+	LEAQ        (DI)(AX*8), DI
+	DECQ        CX
+	JNE         square
+	VZEROUPPER
+	RET
+
 // func depthAVX512(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, w *float32, ldw int, n int, mask *int32, add bool)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·depthAVX512(SB), NOSPLIT, $0-81

@@ -38,6 +38,7 @@ func main() {
 		outer(avx512, t.rows, t.cols)
 	}
 	outer(avx2, 4, 16)
+	transpose()
 	depth(avx512)
 	depth(avx2)
 	depthOuter(avx512)
