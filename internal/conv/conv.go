@@ -7,7 +7,8 @@
 // each worker copies a stripe of the image, with its padding, to memory that stays in its cache, and the tile kernels
 // read the rows of the product from there. The data gradient is the same computation over dy, once for each residue of the
 // pixel's position modulo the stride. The weight gradient sums outer products over the pixels of a fixed number of chunks,
-// which are then added in order. A depthwise convolution, whose products would have one column, has loops of its own.
+// which are then added in order. A depthwise convolution, whose products would have one column, has a way of its own: it reads
+// images in place, with several outputs of a row in registers.
 //
 // Nothing depends on the number of workers but the time and the scratch memory.
 package conv
@@ -86,6 +87,10 @@ func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[T], e
 	if e.Moments != nil && (e.Add != nil || e.Act.Kind != kernel.Identity) {
 		panic("conv: forward: moments are of the sum alone")
 	}
+	if s.Depthwise() {
+		depthForward(p, s, y, x, w, e, scratch)
+		return
+	}
 	j := get[T]()
 	j.forward(s.flat())
 	j.epilogue = e
@@ -97,6 +102,10 @@ func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[T], e
 // DataGrad computes dx, the gradient of a scalar by x, from dy, its gradient by y. scratch has ScratchDataGrad elements.
 func DataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w []T, scratch []T) {
 	s.check("data gradient", len(dy), len(dx), len(w), len(scratch), ScratchDataGrad(s, p.Workers()))
+	if s.Depthwise() {
+		depthDataGrad(p, s, dx, dy, w, scratch)
+		return
+	}
 	j := get[T]()
 	j.dataGrad(s.flat())
 	j.run(p, dx, dy, Filter[T]{Raw: w}, nil, scratch)
@@ -106,17 +115,27 @@ func DataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w []T, scratch 
 // WeightGrad computes dw, the gradient of a scalar by w, from x and dy. scratch has ScratchWeightGrad elements.
 func WeightGrad[T kernel.Float](p *parallel.Pool, s Shape, dw, x, dy []T, scratch []T) {
 	s.check("weight gradient", len(dy), len(x), len(dw), len(scratch), ScratchWeightGrad(s, p.Workers()))
+	if s.Depthwise() {
+		depthWeightGrad(p, s, dw, x, dy, scratch)
+		return
+	}
 	weightGrad(p, s.flat(), dw, x, dy, scratch)
 }
 
 // ScratchForward returns the elements of scratch memory Forward needs on a pool of so many workers.
 func ScratchForward(s Shape, workers int) int {
+	if s.Depthwise() {
+		return PackedLen(s) + depthUnits(s)*gatherLen(s.O)
+	}
 	g := forwardGrid(s.flat())
 	return max(packedLen(s, s.C, s.O)+g.scratch(workers), statUnits(s)*gatherLen(s.O))
 }
 
 // ScratchDataGrad returns the elements of scratch memory DataGrad needs on a pool of so many workers.
 func ScratchDataGrad(s Shape, workers int) int {
+	if s.Depthwise() {
+		return PackedLen(s)
+	}
 	g := dataGrid(s.flat())
 	return packedLen(s, s.O, s.C) + g.scratch(workers)
 }

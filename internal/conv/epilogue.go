@@ -25,6 +25,10 @@ func PackedLen(s Shape) int { return packedLen(s, s.C, s.O) }
 // Pack lays weights out for Forward, which does so itself in every call that gets none. packed has PackedLen elements; it fits
 // one kernel variant only, and Forward must be given the same memory.
 func Pack[T kernel.Float](p *parallel.Pool, s Shape, packed, w []T) {
+	if s.Depthwise() {
+		depthPack(p, s, packed, w)
+		return
+	}
 	j := get[T]()
 	j.forward(s.flat())
 	j.weights, j.packed = w, kernel.Align(packed)

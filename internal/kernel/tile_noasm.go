@@ -14,11 +14,9 @@ func outerAsm([]float32, int, []float32, int, int, []float32, int, int, int, int
 	return false
 }
 
-func depthAsm([]float32, []int, []float32, []int, []int, []float32, int, int, bool) bool {
-	return false
-}
+func depthRowAsm(*Slide, []float32, []float32, []float32, []float32, []WindowRow) bool { return false }
 
-func depthOuterAsm([]float32, int, []float32, int, int, []int, []float32, int, int, int, int, int, bool) bool {
+func depthSumsAsm(*Slide, []float32, []float32, []float32, []WindowRow, int, int, int) bool {
 	return false
 }
 
