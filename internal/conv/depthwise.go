@@ -121,10 +121,10 @@ func depthDataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w, scratch
 
 // reset makes n phases and returns the last, emptied.
 func (j *depthJob[T]) reset(n int) *depthPhase {
-	for len(j.phases) < n {
-		j.phases = append(j.phases, depthPhase{})
+	if n > cap(j.phases) {
+		j.phases = append(j.phases[:cap(j.phases)], depthPhase{})
 	}
-	j.phases = j.phases[:n]
+	j.phases = j.phases[:n] // those behind keep the memory of their runs
 	f := &j.phases[n-1]
 	f.origin, f.runs = 0, f.runs[:0]
 	return f

@@ -90,7 +90,7 @@ func (g *Slide) check(op string, y, ySeg, segs, x, xSeg, w int, rows []WindowRow
 		bad = bad || r.X < 0 || r.X+row > x || r.W+first < 0 || r.W+last+g.Channels > w
 	}
 	if bad {
-		panic(fmt.Sprintf("kernel: %s: slices of %d (y), %d (x) and %d (w) elements are too short for %+v and %v", op, y, x, w, *g, rows))
+		panic(fmt.Sprintf("kernel: %s: slices of %d (y), %d (x) and %d (w) elements are too short for %+v", op, y, x, w, *g))
 	}
 }
 

@@ -128,30 +128,29 @@ func depthSumsAsm(g *Slide, dw, x, dy []float32, rows []WindowRow, xSeg, ySeg, s
 // left to right its start falls to 0 and then its end falls. Where an output is cut on both sides, or where there is no code for the
 // window, its columns are done one by one.
 func depthSumsRows(g *Slide, dw, x, dy []float32, rows []WindowRow, xSeg, ySeg, segs int) {
-	left := rows[0].Left
-	first, last := 0, g.N // the outputs that see anything
-	if k := g.KW; k > 1 {
-		first, last = max(0, ceilDiv(left-k+1, g.Stride)), min(g.N, ceilDiv(g.Width+left, g.Stride))
+	left, k := rows[0].Left, g.KW
+	if k == 3 || k == 5 || k == 7 {
+		first, last := max(0, ceilDiv(left-k+1, g.Stride)), min(g.N, ceilDiv(g.Width+left, g.Stride)) // the outputs that see anything
 		if first >= last {
 			return
 		}
 		lefts := min(last, max(first, ceilDiv(left, g.Stride))) // the first output that sees column 0
 		rights := min(last, max(first, floorDiv(g.Width+left-k, g.Stride)+1))
-		if lefts <= rights && (k == 3 || k == 5 || k == 7) {
+		if lefts <= rights {
 			depthSumsGroups(g, dw, x, dy, rows, xSeg, ySeg, segs, first, lefts, rights, last)
 			return
 		}
-		one := *g
-		one.KW = 1
-		for _, r := range rows {
-			for q := range k {
-				depthSumsRows(&one, dw, x, dy, []WindowRow{{X: r.X, W: r.W + q*g.WStep, Left: r.Left - q}}, xSeg, ySeg, segs)
+	}
+	one := *g
+	one.KW = 1
+	var column [1]WindowRow
+	for _, r := range rows {
+		for q := range k {
+			column[0] = WindowRow{X: r.X, W: r.W + q*g.WStep, Left: r.Left - q}
+			if first, last := one.outputs(0, r.Left-q); first < last {
+				depthSumsGroups(&one, dw, x, dy, column[:], xSeg, ySeg, segs, first, first, last, last)
 			}
 		}
-		return
-	}
-	if first, last = g.outputs(0, left); first < last {
-		depthSumsGroups(g, dw, x, dy, rows, xSeg, ySeg, segs, first, first, last, last)
 	}
 }
 

@@ -194,6 +194,16 @@ func depthSumsAVX2_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, a
 //go:noescape
 func depthSumsAVX2_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
 
+// windowMaxAVX512 is WindowMax.
+//
+//go:noescape
+func windowMaxAVX512(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+
+// windowMaxGradAVX512 is WindowMaxGrad.
+//
+//go:noescape
+func windowMaxGradAVX512(dx *float32, dy *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+
 // addAVX512 is Add; mask keeps the first elements of the last vector.
 //
 //go:noescape
@@ -253,6 +263,16 @@ func momentsAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32
 //
 //go:noescape
 func productSumsAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// windowMaxAVX2 is WindowMax.
+//
+//go:noescape
+func windowMaxAVX2(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+
+// windowMaxGradAVX2 is WindowMaxGrad.
+//
+//go:noescape
+func windowMaxGradAVX2(dx *float32, dy *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
 
 // addAVX2 is Add; mask keeps the first elements of the last vector.
 //

@@ -13600,6 +13600,109 @@ done:
 	VZEROUPPER
 	RET
 
+// func windowMaxAVX512(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·windowMaxAVX512(SB), NOSPLIT, $0-48
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   n+32(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+40(FP), R15
+	VMOVDQU32 (R15), Z8
+	VPMOVD2M  Z8, K1
+
+full:
+	MOVQ      taps+16(FP), BX
+	MOVQ      (BX), DX
+	VMOVUPS.Z (SI)(DX*4), K1, Z0
+	MOVQ      taps+16(FP), BX
+	MOVQ      ntaps+24(FP), CX
+	VPXORD    Z2, Z2, Z2
+
+compare:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (SI)(DX*4), K1, Z4
+	VCMPPS    $0x1e, Z0, Z4, K2
+	VCMPPS    $0x03, Z4, Z4, K3
+	KORW      K2, K3, K2
+	VMOVAPS   Z4, K2, Z0
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       compare
+	VMOVUPS   Z0, K1, (DI)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R12
+	JGT       channels
+	VZEROUPPER
+	RET
+
+// func windowMaxGradAVX512(dx *float32, dy *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·windowMaxGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ       dx+0(FP), R8
+	MOVQ       dy+8(FP), DI
+	VPTERNLOGD $0xff, Z3, Z3, Z3
+	VPSRLD     $0x1f, Z3, Z3
+	MOVQ       x+16(FP), SI
+	MOVQ       n+40(FP), R12
+	KXNORW     K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z8
+	VPMOVD2M  Z8, K1
+
+full:
+	MOVQ      taps+24(FP), BX
+	MOVQ      (BX), DX
+	VMOVUPS.Z (SI)(DX*4), K1, Z0
+	VPXORD    Z1, Z1, Z1
+	MOVQ      taps+24(FP), BX
+	MOVQ      ntaps+32(FP), CX
+	VPXORD    Z2, Z2, Z2
+
+compare:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (SI)(DX*4), K1, Z4
+	VCMPPS    $0x1e, Z0, Z4, K2
+	VCMPPS    $0x03, Z4, Z4, K3
+	KORW      K2, K3, K2
+	VMOVAPS   Z4, K2, Z0
+	VMOVDQA32 Z2, K2, Z1
+	VPADDD    Z3, Z2, Z2
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       compare
+	VMOVUPS.Z (DI), K1, Z7
+	MOVQ      taps+24(FP), BX
+	MOVQ      ntaps+32(FP), CX
+	VPXORD    Z2, Z2, Z2
+
+add:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (R8)(DX*4), K1, Z4
+	VPCMPEQD  Z2, Z1, K2
+	VADDPS    Z7, Z4, K2, Z4
+	VMOVUPS   Z4, K1, (R8)(DX*4)
+	VPADDD    Z3, Z2, Z2
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       add
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	ADDQ      $0x40, R8
+	SUBQ      $0x10, R12
+	JGT       channels
+	VZEROUPPER
+	RET
+
 // func addAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·addAVX512(SB), NOSPLIT, $0-48
@@ -14438,6 +14541,166 @@ sums:
 	MOVQ      p1+32(FP), SI
 	VADDPS    Z9, Z1, Z13
 	VMOVUPS   Z13, K1, (SI)
+	VZEROUPPER
+	RET
+
+// func windowMaxAVX2(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+// Requires: AVX
+TEXT ·windowMaxAVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+32(FP), R12
+
+channels:
+	CMPQ    R12, $0x08
+	JLT     cut
+	MOVQ    taps+16(FP), BX
+	MOVQ    (BX), DX
+	VMOVUPS (SI)(DX*4), Y0
+	MOVQ    taps+16(FP), BX
+	MOVQ    ntaps+24(FP), CX
+	VXORPS  Y2, Y2, Y2
+
+compare:
+	MOVQ      (BX), DX
+	VMOVUPS   (SI)(DX*4), Y4
+	VCMPPS    $0x1e, Y0, Y4, Y5
+	VCMPPS    $0x03, Y4, Y4, Y6
+	VORPS     Y6, Y5, Y5
+	VBLENDVPS Y5, Y4, Y0, Y0
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       compare
+	VMOVUPS   Y0, (DI)
+	ADDQ      $0x20, SI
+	ADDQ      $0x20, DI
+	SUBQ      $0x08, R12
+	JGT       channels
+	JMP       done
+
+cut:
+	MOVQ       mask+40(FP), R15
+	VMOVUPS    (R15), Y8
+	MOVQ       taps+16(FP), BX
+	MOVQ       (BX), DX
+	VMASKMOVPS (SI)(DX*4), Y8, Y0
+	MOVQ       taps+16(FP), BX
+	MOVQ       ntaps+24(FP), CX
+	VXORPS     Y2, Y2, Y2
+
+compareCut:
+	MOVQ       (BX), DX
+	VMASKMOVPS (SI)(DX*4), Y8, Y4
+	VCMPPS     $0x1e, Y0, Y4, Y5
+	VCMPPS     $0x03, Y4, Y4, Y6
+	VORPS      Y6, Y5, Y5
+	VBLENDVPS  Y5, Y4, Y0, Y0
+	ADDQ       $0x08, BX
+	DECQ       CX
+	JNE        compareCut
+	VMASKMOVPS Y0, Y8, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func windowMaxGradAVX2(dx *float32, dy *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·windowMaxGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ     dx+0(FP), R8
+	MOVQ     dy+8(FP), DI
+	VPCMPEQD Y3, Y3, Y3
+	VPSRLD   $0x1f, Y3, Y3
+	MOVQ     x+16(FP), SI
+	MOVQ     n+40(FP), R12
+
+channels:
+	CMPQ    R12, $0x08
+	JLT     cut
+	MOVQ    taps+24(FP), BX
+	MOVQ    (BX), DX
+	VMOVUPS (SI)(DX*4), Y0
+	VXORPS  Y1, Y1, Y1
+	MOVQ    taps+24(FP), BX
+	MOVQ    ntaps+32(FP), CX
+	VXORPS  Y2, Y2, Y2
+
+compare:
+	MOVQ      (BX), DX
+	VMOVUPS   (SI)(DX*4), Y4
+	VCMPPS    $0x1e, Y0, Y4, Y5
+	VCMPPS    $0x03, Y4, Y4, Y6
+	VORPS     Y6, Y5, Y5
+	VBLENDVPS Y5, Y4, Y0, Y0
+	VBLENDVPS Y5, Y2, Y1, Y1
+	VPADDD    Y3, Y2, Y2
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       compare
+	VMOVUPS   (DI), Y7
+	MOVQ      taps+24(FP), BX
+	MOVQ      ntaps+32(FP), CX
+	VXORPS    Y2, Y2, Y2
+
+add:
+	MOVQ      (BX), DX
+	VMOVUPS   (R8)(DX*4), Y4
+	VPCMPEQD  Y2, Y1, Y5
+	VADDPS    Y7, Y4, Y6
+	VBLENDVPS Y5, Y6, Y4, Y4
+	VMOVUPS   Y4, (R8)(DX*4)
+	VPADDD    Y3, Y2, Y2
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       add
+	ADDQ      $0x20, SI
+	ADDQ      $0x20, DI
+	ADDQ      $0x20, R8
+	SUBQ      $0x08, R12
+	JGT       channels
+	JMP       done
+
+cut:
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y8
+	MOVQ       taps+24(FP), BX
+	MOVQ       (BX), DX
+	VMASKMOVPS (SI)(DX*4), Y8, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       taps+24(FP), BX
+	MOVQ       ntaps+32(FP), CX
+	VXORPS     Y2, Y2, Y2
+
+compareCut:
+	MOVQ       (BX), DX
+	VMASKMOVPS (SI)(DX*4), Y8, Y4
+	VCMPPS     $0x1e, Y0, Y4, Y5
+	VCMPPS     $0x03, Y4, Y4, Y6
+	VORPS      Y6, Y5, Y5
+	VBLENDVPS  Y5, Y4, Y0, Y0
+	VBLENDVPS  Y5, Y2, Y1, Y1
+	VPADDD     Y3, Y2, Y2
+	ADDQ       $0x08, BX
+	DECQ       CX
+	JNE        compareCut
+	VMASKMOVPS (DI), Y8, Y7
+	MOVQ       taps+24(FP), BX
+	MOVQ       ntaps+32(FP), CX
+	VXORPS     Y2, Y2, Y2
+
+addCut:
+	MOVQ       (BX), DX
+	VMASKMOVPS (R8)(DX*4), Y8, Y4
+	VPCMPEQD   Y2, Y1, Y5
+	VADDPS     Y7, Y4, Y6
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VMASKMOVPS Y4, Y8, (R8)(DX*4)
+	VPADDD     Y3, Y2, Y2
+	ADDQ       $0x08, BX
+	DECQ       CX
+	JNE        addCut
+
+done:
 	VZEROUPPER
 	RET
 

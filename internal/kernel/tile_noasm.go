@@ -20,6 +20,10 @@ func depthSumsAsm(*Slide, []float32, []float32, []float32, []WindowRow, int, int
 	return false
 }
 
+func windowMaxAsm([]float32, []float32, []int) bool { return false }
+
+func windowMaxGradAsm([]float32, []float32, []float32, []int) bool { return false }
+
 func vectorAsm(vectorOp, []float32, []float32, []float32, float32) bool { return false }
 
 func columnsAsm(columnsOp, int, []float32, []float32, []float32, []float32, []float32, []float32) bool {

@@ -49,6 +49,8 @@ func main() {
 		}
 	}
 	for _, s := range []isa{avx512, avx2} {
+		windowMax(s, false)
+		windowMax(s, true)
 		vectors(s)
 		columns(s)
 	}
