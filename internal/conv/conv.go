@@ -91,11 +91,24 @@ func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[T], e
 		depthForward(p, s, y, x, w, e, scratch)
 		return
 	}
+	if usesWinograd[T](s) {
+		j := getTiles[T](s, false, p.Workers())
+		j.run(p, y, x, w, e, scratch)
+		j.put()
+		return
+	}
 	j := get[T]()
 	j.forward(s.flat())
 	j.epilogue = e
-	j.run(p, y, x, w, e.Bias, scratch)
-	j.after(p, scratch)
+	slots := 0
+	if e.Moments != nil {
+		slots = j.units() * gatherLen(s.O)
+		j.gather.channels, j.gather.slots = s.O, scratch[:slots]
+	}
+	j.run(p, y, x, w, e.Bias, scratch[slots:])
+	if e.Moments != nil {
+		j.gather.combine(p, j.units(), e.Moments)
+	}
 	put(j)
 }
 
@@ -104,6 +117,12 @@ func DataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w []T, scratch 
 	s.check("data gradient", len(dy), len(dx), len(w), len(scratch), ScratchDataGrad(s, p.Workers()))
 	if s.Depthwise() {
 		depthDataGrad(p, s, dx, dy, w, scratch)
+		return
+	}
+	if usesWinograd[T](s) {
+		j := getTiles[T](s, true, p.Workers())
+		j.run(p, dx, dy, Filter[T]{Raw: w}, Epilogue[T]{}, scratch)
+		j.put()
 		return
 	}
 	j := get[T]()
@@ -119,6 +138,10 @@ func WeightGrad[T kernel.Float](p *parallel.Pool, s Shape, dw, x, dy []T, scratc
 		depthWeightGrad(p, s, dw, x, dy, scratch)
 		return
 	}
+	if usesWinograd[T](s) {
+		weightGradByTiles(p, s, dw, x, dy, scratch)
+		return
+	}
 	weightGrad(p, s.flat(), dw, x, dy, scratch)
 }
 
@@ -128,7 +151,12 @@ func ScratchForward(s Shape, workers int) int {
 		return PackedLen(s) + depthUnits(s)*gatherLen(s.O)
 	}
 	g := forwardGrid(s.flat())
-	return max(packedLen(s, s.C, s.O)+g.scratch(workers), statUnits(s)*gatherLen(s.O))
+	n := g.units()*gatherLen(s.O) + packedLen(s, s.C, s.O) + g.scratch(workers)
+	if s.winograd() {
+		t := tilingOf(s)
+		n = max(n, t.packedLen()+t.scratchLen(workers))
+	}
+	return n
 }
 
 // ScratchDataGrad returns the elements of scratch memory DataGrad needs on a pool of so many workers.
@@ -137,7 +165,12 @@ func ScratchDataGrad(s Shape, workers int) int {
 		return PackedLen(s)
 	}
 	g := dataGrid(s.flat())
-	return packedLen(s, s.O, s.C) + g.scratch(workers)
+	n := packedLen(s, s.O, s.C) + g.scratch(workers)
+	if s.winograd() {
+		t := tilingOf(s.adjoint())
+		n = max(n, t.packedLen()+t.scratchLen(workers))
+	}
+	return n
 }
 
 // packedLen is the size of packed weights from in to out channels: for each group a row for each tap and input channel, of the
@@ -160,7 +193,7 @@ func get[T kernel.Float]() *job[T] {
 		return j
 	}
 	j := new(job[T])
-	j.packFn, j.unitFn, j.finishFn, j.statFn = j.pack, j.compute, j.finishPixels, j.countUnits
+	j.packFn, j.unitFn = j.pack, j.compute
 	return j
 }
 

@@ -28,8 +28,7 @@ type job[T kernel.Float] struct {
 	epilogue Epilogue[T]
 	gather   gather[T]
 
-	packFn, unitFn   func(worker, lo, hi int)
-	finishFn, statFn func(lo, hi int)
+	packFn, unitFn func(worker, lo, hi int)
 }
 
 // phase is one set of output positions that share their taps.
@@ -237,6 +236,10 @@ func (j *job[T]) compute(worker, lo, hi int) {
 			if n := min(rows, f.rows-row); n > 0 && f.cols > 0 {
 				j.phase(f, j.dst[image*j.imageC+row*j.rowC+f.origin:], src, n*f.cols)
 			}
+		}
+		if !j.transposed {
+			at := image*j.imageC + row*j.rowC
+			j.finishUnit(u, at, at+rows*j.rowC)
 		}
 	}
 }

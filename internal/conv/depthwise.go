@@ -193,9 +193,9 @@ func (j *depthJob[T]) compute(worker, lo, hi int) {
 			case e.Moments != nil:
 				j.gather.add(u, y)
 			case e.Add != nil:
-				e.finish(y, e.Add[r*j.rowLen:][:j.rowLen], j.rowLen)
-			case !e.plain():
-				e.finish(y, nil, j.rowLen)
+				e.finish(y, e.Add[r*j.rowLen:][:j.rowLen])
+			default:
+				e.finish(y, nil)
 			}
 		}
 	}

@@ -64,7 +64,11 @@ func ScratchWeightGrad(s Shape, workers int) int {
 		return depthSumsScratch(s)
 	}
 	p := planWeights(s.flat())
-	return p.chunks*p.partial() + kernel.Lanes + p.scratch(workers)
+	n := p.chunks*p.partial() + kernel.Lanes + p.scratch(workers)
+	if s.winograd() {
+		n = max(n, scratchSums(s, workers))
+	}
+	return n
 }
 
 // weightJob is one WeightGrad, kept between calls for its memory and its functions.

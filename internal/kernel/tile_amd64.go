@@ -264,6 +264,91 @@ func momentsAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32
 //go:noescape
 func productSumsAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
+// clipAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func clipAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// clipGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func clipGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// leakyAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func leakyAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// leakyGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func leakyGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSigmoidAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSigmoidAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSigmoidGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSwishAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSwishAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSwishGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSwishGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// sigmoidAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func sigmoidAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// sigmoidGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func sigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// siluAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func siluAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// siluGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func siluGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// winogradInputAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradInputAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradOutputAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradOutputAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradSpreadAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradSpreadAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradFilterAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradFilterAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradFilterGradAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradFilterGradAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
 // windowMaxAVX2 is WindowMax.
 //
 //go:noescape
@@ -333,3 +418,88 @@ func momentsAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, 
 //
 //go:noescape
 func productSumsAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// clipAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func clipAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// clipGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func clipGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// leakyAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func leakyAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// leakyGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func leakyGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSigmoidAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSigmoidGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSwishAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSwishAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSwishGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSwishGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// sigmoidAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func sigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// sigmoidGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func sigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// siluAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func siluAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// siluGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func siluGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// winogradInputAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradInputAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradOutputAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradOutputAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradSpreadAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradSpreadAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradFilterAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradFilterAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradFilterGradAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradFilterGradAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)

@@ -14544,6 +14544,2594 @@ sums:
 	VZEROUPPER
 	RET
 
+// func clipAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·clipAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMAXPS  Z0, Z10, Z0
+	VMINPS  Z0, Z11, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMAXPS    Z0, Z10, Z0
+	VMINPS    Z0, Z11, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func clipGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·clipGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z1
+	VCMPPS    $0x1e, Z10, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VCMPPS    $0x11, Z11, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VMULPS    Z2, Z1, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VCMPPS    $0x1e, Z10, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VCMPPS    $0x11, Z11, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VMULPS    Z2, Z1, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·leakyAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMINPS  Z0, Z12, Z2
+	VMULPS  Z10, Z2, Z2
+	VMAXPS  Z0, Z12, Z0
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMINPS    Z0, Z12, Z2
+	VMULPS    Z10, Z2, Z2
+	VMAXPS    Z0, Z12, Z0
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·leakyGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z1
+	VCMPPS    $0x1e, Z12, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VMOVUPS   768(BX), Z3
+	VSUBPS    Z2, Z3, Z3
+	VMULPS    Z10, Z3, Z3
+	VADDPS    Z3, Z2, Z2
+	VMULPS    Z2, Z1, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VCMPPS    $0x1e, Z12, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VMOVUPS   768(BX), Z3
+	VSUBPS    Z2, Z3, Z3
+	VMULPS    Z10, Z3, Z3
+	VADDPS    Z3, Z2, Z2
+	VMULPS    Z2, Z1, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSigmoidAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMULPS  Z10, Z0, Z0
+	VADDPS  Z11, Z0, Z0
+	VMAXPS  Z0, Z12, Z0
+	VMOVUPS 768(BX), Z2
+	VMINPS  Z0, Z2, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMULPS    Z10, Z0, Z0
+	VADDPS    Z11, Z0, Z0
+	VMAXPS    Z0, Z12, Z0
+	VMOVUPS   768(BX), Z2
+	VMINPS    Z0, Z2, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSigmoidGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z1
+	VMULPS    Z10, Z0, Z0
+	VADDPS    Z11, Z0, Z0
+	VMOVUPS   768(BX), Z3
+	VCMPPS    $0x1e, Z12, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VCMPPS    $0x11, Z3, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VMULPS    Z10, Z1, Z0
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMULPS    Z10, Z0, Z0
+	VADDPS    Z11, Z0, Z0
+	VMOVUPS   768(BX), Z3
+	VCMPPS    $0x1e, Z12, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VCMPPS    $0x11, Z3, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VMULPS    Z10, Z1, Z0
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSwishAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMULPS  896(BX), Z0, Z2
+	VADDPS  832(BX), Z2, Z2
+	VMAXPS  Z2, Z12, Z2
+	VMOVUPS 768(BX), Z3
+	VMINPS  Z2, Z3, Z2
+	VMULPS  Z2, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMULPS    896(BX), Z0, Z2
+	VADDPS    832(BX), Z2, Z2
+	VMAXPS    Z2, Z12, Z2
+	VMOVUPS   768(BX), Z3
+	VMINPS    Z2, Z3, Z2
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSwishGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z1
+	VMOVUPS   1088(BX), Z5
+	VCMPPS    $0x1e, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VMOVUPS   1024(BX), Z5
+	VCMPPS    $0x11, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VCMPPS    $0x1d, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z4
+	VMULPS    960(BX), Z0, Z0
+	VADDPS    832(BX), Z0, Z0
+	VMULPS    Z2, Z0, Z0
+	VADDPS    Z4, Z0, Z0
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMOVUPS   1088(BX), Z5
+	VCMPPS    $0x1e, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VMOVUPS   1024(BX), Z5
+	VCMPPS    $0x11, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VCMPPS    $0x1d, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z4
+	VMULPS    960(BX), Z0, Z0
+	VADDPS    832(BX), Z0, Z0
+	VMULPS    Z2, Z0, Z0
+	VADDPS    Z4, Z0, Z0
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VSUBPS  Z0, Z12, Z2
+	VMOVUPS 64(BX), Z4
+	VMINPS  Z2, Z4, Z2
+	VMOVUPS (BX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  128(BX), Z2, Z3
+	VADDPS  192(BX), Z3, Z3
+	VSUBPS  192(BX), Z3, Z6
+	VMULPS  256(BX), Z6, Z4
+	VSUBPS  Z4, Z2, Z5
+	VMULPS  320(BX), Z6, Z4
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS 384(BX), Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  448(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  512(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  576(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  640(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  704(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VPSLLD  $0x17, Z3, Z3
+	VPADDD  Z3, Z6, Z6
+	VSUBPS  Z2, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	VMOVUPS 768(BX), Z2
+	VADDPS  Z2, Z6, Z6
+	VDIVPS  Z6, Z2, Z6
+	VMOVAPS Z6, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VMOVUPS   768(BX), Z2
+	VADDPS    Z2, Z6, Z6
+	VDIVPS    Z6, Z2, Z6
+	VMOVAPS   Z6, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sigmoidGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z1
+	VSUBPS  Z0, Z12, Z2
+	VMOVUPS 64(BX), Z4
+	VMINPS  Z2, Z4, Z2
+	VMOVUPS (BX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  128(BX), Z2, Z3
+	VADDPS  192(BX), Z3, Z3
+	VSUBPS  192(BX), Z3, Z6
+	VMULPS  256(BX), Z6, Z4
+	VSUBPS  Z4, Z2, Z5
+	VMULPS  320(BX), Z6, Z4
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS 384(BX), Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  448(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  512(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  576(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  640(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  704(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VPSLLD  $0x17, Z3, Z3
+	VPADDD  Z3, Z6, Z6
+	VSUBPS  Z2, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	VMOVUPS 768(BX), Z2
+	VADDPS  Z2, Z6, Z6
+	VDIVPS  Z6, Z2, Z6
+	VMULPS  Z6, Z1, Z0
+	VSUBPS  Z6, Z2, Z6
+	VMULPS  Z6, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VMOVUPS   768(BX), Z2
+	VADDPS    Z2, Z6, Z6
+	VDIVPS    Z6, Z2, Z6
+	VMULPS    Z6, Z1, Z0
+	VSUBPS    Z6, Z2, Z6
+	VMULPS    Z6, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VSUBPS  Z0, Z12, Z2
+	VMOVUPS 64(BX), Z4
+	VMINPS  Z2, Z4, Z2
+	VMOVUPS (BX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  128(BX), Z2, Z3
+	VADDPS  192(BX), Z3, Z3
+	VSUBPS  192(BX), Z3, Z6
+	VMULPS  256(BX), Z6, Z4
+	VSUBPS  Z4, Z2, Z5
+	VMULPS  320(BX), Z6, Z4
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS 384(BX), Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  448(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  512(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  576(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  640(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  704(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VPSLLD  $0x17, Z3, Z3
+	VPADDD  Z3, Z6, Z6
+	VSUBPS  Z2, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VDIVPS  Z6, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VDIVPS    Z6, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z1
+	VSUBPS  Z0, Z12, Z2
+	VMOVUPS 64(BX), Z4
+	VMINPS  Z2, Z4, Z2
+	VMOVUPS (BX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  128(BX), Z2, Z3
+	VADDPS  192(BX), Z3, Z3
+	VSUBPS  192(BX), Z3, Z6
+	VMULPS  256(BX), Z6, Z4
+	VSUBPS  Z4, Z2, Z5
+	VMULPS  320(BX), Z6, Z4
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS 384(BX), Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  448(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  512(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  576(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  640(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  704(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VPSLLD  $0x17, Z3, Z3
+	VPADDD  Z3, Z6, Z6
+	VSUBPS  Z2, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	VMOVUPS 768(BX), Z2
+	VADDPS  Z2, Z6, Z6
+	VDIVPS  Z6, Z2, Z6
+	VSUBPS  Z6, Z2, Z3
+	VMULPS  Z3, Z0, Z0
+	VADDPS  Z2, Z0, Z0
+	VMULPS  Z6, Z1, Z1
+	VMULPS  Z0, Z1, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VMOVUPS   768(BX), Z2
+	VADDPS    Z2, Z6, Z6
+	VDIVPS    Z6, Z2, Z6
+	VSUBPS    Z6, Z2, Z3
+	VMULPS    Z3, Z0, Z0
+	VADDPS    Z2, Z0, Z0
+	VMULPS    Z6, Z1, Z1
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func winogradInputAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ   dst+0(FP), DI
+	MOVQ   src+32(FP), SI
+	MOVQ   n+72(FP), R8
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R8, $0x10
+	JGE       start
+	MOVQ      mask+96(FP), R15
+	VMOVDQU32 (R15), Z14
+	VPMOVD2M  Z14, K1
+
+start:
+	MOVQ      SI, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, (R9)
+	VMOVUPS   Z10, 384(R9)
+	VMOVUPS   Z11, 768(R9)
+	VMOVUPS   Z12, 1152(R9)
+	VMOVUPS   Z13, 1536(R9)
+	VMOVUPS   Z0, 1920(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, 64(R9)
+	VMOVUPS   Z10, 448(R9)
+	VMOVUPS   Z11, 832(R9)
+	VMOVUPS   Z12, 1216(R9)
+	VMOVUPS   Z13, 1600(R9)
+	VMOVUPS   Z0, 1984(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, 128(R9)
+	VMOVUPS   Z10, 512(R9)
+	VMOVUPS   Z11, 896(R9)
+	VMOVUPS   Z12, 1280(R9)
+	VMOVUPS   Z13, 1664(R9)
+	VMOVUPS   Z0, 2048(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, 192(R9)
+	VMOVUPS   Z10, 576(R9)
+	VMOVUPS   Z11, 960(R9)
+	VMOVUPS   Z12, 1344(R9)
+	VMOVUPS   Z13, 1728(R9)
+	VMOVUPS   Z0, 2112(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, 256(R9)
+	VMOVUPS   Z10, 640(R9)
+	VMOVUPS   Z11, 1024(R9)
+	VMOVUPS   Z12, 1408(R9)
+	VMOVUPS   Z13, 1792(R9)
+	VMOVUPS   Z0, 2176(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, 320(R9)
+	VMOVUPS   Z10, 704(R9)
+	VMOVUPS   Z11, 1088(R9)
+	VMOVUPS   Z12, 1472(R9)
+	VMOVUPS   Z13, 1856(R9)
+	VMOVUPS   Z0, 2240(R9)
+	MOVQ      DI, R12
+	VMOVUPS   (R9), Z0
+	VMOVUPS   64(R9), Z1
+	VMOVUPS   128(R9), Z2
+	VMOVUPS   192(R9), Z3
+	VMOVUPS   256(R9), Z4
+	VMOVUPS   320(R9), Z5
+	MOVQ      R12, R10
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   384(R9), Z0
+	VMOVUPS   448(R9), Z1
+	VMOVUPS   512(R9), Z2
+	VMOVUPS   576(R9), Z3
+	VMOVUPS   640(R9), Z4
+	VMOVUPS   704(R9), Z5
+	MOVQ      R12, R10
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   768(R9), Z0
+	VMOVUPS   832(R9), Z1
+	VMOVUPS   896(R9), Z2
+	VMOVUPS   960(R9), Z3
+	VMOVUPS   1024(R9), Z4
+	VMOVUPS   1088(R9), Z5
+	MOVQ      R12, R10
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1152(R9), Z0
+	VMOVUPS   1216(R9), Z1
+	VMOVUPS   1280(R9), Z2
+	VMOVUPS   1344(R9), Z3
+	VMOVUPS   1408(R9), Z4
+	VMOVUPS   1472(R9), Z5
+	MOVQ      R12, R10
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1536(R9), Z0
+	VMOVUPS   1600(R9), Z1
+	VMOVUPS   1664(R9), Z2
+	VMOVUPS   1728(R9), Z3
+	VMOVUPS   1792(R9), Z4
+	VMOVUPS   1856(R9), Z5
+	MOVQ      R12, R10
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1920(R9), Z0
+	VMOVUPS   1984(R9), Z1
+	VMOVUPS   2048(R9), Z2
+	VMOVUPS   2112(R9), Z3
+	VMOVUPS   2176(R9), Z4
+	VMOVUPS   2240(R9), Z5
+	MOVQ      R12, R10
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R8
+	JGT       channels
+	MOVQ      dstStep+24(FP), R10
+	ADDQ      R10, dst+0(FP)
+	MOVQ      srcStep+56(FP), R10
+	ADDQ      R10, src+32(FP)
+	DECQ      count+64(FP)
+	JNE       square
+	VZEROUPPER
+	RET
+
+// func winogradOutputAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ   dst+0(FP), DI
+	MOVQ   src+32(FP), SI
+	MOVQ   n+72(FP), R8
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R8, $0x10
+	JGE       start
+	MOVQ      mask+96(FP), R15
+	VMOVDQU32 (R15), Z14
+	VPMOVD2M  Z14, K1
+
+start:
+	MOVQ      SI, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, (R9)
+	VMOVUPS   Z11, 384(R9)
+	VMOVUPS   Z12, 768(R9)
+	VMOVUPS   Z13, 1152(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, 64(R9)
+	VMOVUPS   Z11, 448(R9)
+	VMOVUPS   Z12, 832(R9)
+	VMOVUPS   Z13, 1216(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, 128(R9)
+	VMOVUPS   Z11, 512(R9)
+	VMOVUPS   Z12, 896(R9)
+	VMOVUPS   Z13, 1280(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, 192(R9)
+	VMOVUPS   Z11, 576(R9)
+	VMOVUPS   Z12, 960(R9)
+	VMOVUPS   Z13, 1344(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, 256(R9)
+	VMOVUPS   Z11, 640(R9)
+	VMOVUPS   Z12, 1024(R9)
+	VMOVUPS   Z13, 1408(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, 320(R9)
+	VMOVUPS   Z11, 704(R9)
+	VMOVUPS   Z12, 1088(R9)
+	VMOVUPS   Z13, 1472(R9)
+	MOVQ      DI, R12
+	VMOVUPS   (R9), Z0
+	VMOVUPS   64(R9), Z1
+	VMOVUPS   128(R9), Z2
+	VMOVUPS   192(R9), Z3
+	VMOVUPS   256(R9), Z4
+	VMOVUPS   320(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   384(R9), Z0
+	VMOVUPS   448(R9), Z1
+	VMOVUPS   512(R9), Z2
+	VMOVUPS   576(R9), Z3
+	VMOVUPS   640(R9), Z4
+	VMOVUPS   704(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   768(R9), Z0
+	VMOVUPS   832(R9), Z1
+	VMOVUPS   896(R9), Z2
+	VMOVUPS   960(R9), Z3
+	VMOVUPS   1024(R9), Z4
+	VMOVUPS   1088(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1152(R9), Z0
+	VMOVUPS   1216(R9), Z1
+	VMOVUPS   1280(R9), Z2
+	VMOVUPS   1344(R9), Z3
+	VMOVUPS   1408(R9), Z4
+	VMOVUPS   1472(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R8
+	JGT       channels
+	MOVQ      dstStep+24(FP), R10
+	ADDQ      R10, dst+0(FP)
+	MOVQ      srcStep+56(FP), R10
+	ADDQ      R10, src+32(FP)
+	DECQ      count+64(FP)
+	JNE       square
+	VZEROUPPER
+	RET
+
+// func winogradSpreadAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winogradSpreadAVX512(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ   dst+0(FP), DI
+	MOVQ   src+32(FP), SI
+	MOVQ   n+72(FP), R8
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R8, $0x10
+	JGE       start
+	MOVQ      mask+96(FP), R15
+	VMOVDQU32 (R15), Z14
+	VPMOVD2M  Z14, K1
+
+start:
+	MOVQ      SI, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, (R9)
+	VMOVUPS   Z9, 384(R9)
+	VMOVUPS   Z10, 768(R9)
+	VMOVUPS   Z11, 1152(R9)
+	VMOVUPS   Z12, 1536(R9)
+	VMOVUPS   Z3, 1920(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, 64(R9)
+	VMOVUPS   Z9, 448(R9)
+	VMOVUPS   Z10, 832(R9)
+	VMOVUPS   Z11, 1216(R9)
+	VMOVUPS   Z12, 1600(R9)
+	VMOVUPS   Z3, 1984(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, 128(R9)
+	VMOVUPS   Z9, 512(R9)
+	VMOVUPS   Z10, 896(R9)
+	VMOVUPS   Z11, 1280(R9)
+	VMOVUPS   Z12, 1664(R9)
+	VMOVUPS   Z3, 2048(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, 192(R9)
+	VMOVUPS   Z9, 576(R9)
+	VMOVUPS   Z10, 960(R9)
+	VMOVUPS   Z11, 1344(R9)
+	VMOVUPS   Z12, 1728(R9)
+	VMOVUPS   Z3, 2112(R9)
+	MOVQ      DI, R12
+	VMOVUPS   (R9), Z0
+	VMOVUPS   64(R9), Z1
+	VMOVUPS   128(R9), Z2
+	VMOVUPS   192(R9), Z3
+	MOVQ      R12, R10
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z3, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   384(R9), Z0
+	VMOVUPS   448(R9), Z1
+	VMOVUPS   512(R9), Z2
+	VMOVUPS   576(R9), Z3
+	MOVQ      R12, R10
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z3, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   768(R9), Z0
+	VMOVUPS   832(R9), Z1
+	VMOVUPS   896(R9), Z2
+	VMOVUPS   960(R9), Z3
+	MOVQ      R12, R10
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z3, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1152(R9), Z0
+	VMOVUPS   1216(R9), Z1
+	VMOVUPS   1280(R9), Z2
+	VMOVUPS   1344(R9), Z3
+	MOVQ      R12, R10
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z3, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1536(R9), Z0
+	VMOVUPS   1600(R9), Z1
+	VMOVUPS   1664(R9), Z2
+	VMOVUPS   1728(R9), Z3
+	MOVQ      R12, R10
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z3, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1920(R9), Z0
+	VMOVUPS   1984(R9), Z1
+	VMOVUPS   2048(R9), Z2
+	VMOVUPS   2112(R9), Z3
+	MOVQ      R12, R10
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z3, K1, (R10)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R8
+	JGT       channels
+	MOVQ      dstStep+24(FP), R10
+	ADDQ      R10, dst+0(FP)
+	MOVQ      srcStep+56(FP), R10
+	ADDQ      R10, src+32(FP)
+	DECQ      count+64(FP)
+	JNE       square
+	VZEROUPPER
+	RET
+
+// func winogradFilterAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winogradFilterAVX512(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ   dst+0(FP), DI
+	MOVQ   src+32(FP), SI
+	MOVQ   n+72(FP), R8
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R8, $0x10
+	JGE       start
+	MOVQ      mask+96(FP), R15
+	VMOVDQU32 (R15), Z14
+	VPMOVD2M  Z14, K1
+
+start:
+	MOVQ      SI, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, (R9)
+	VMOVUPS   Z9, 384(R9)
+	VMOVUPS   Z10, 768(R9)
+	VMOVUPS   Z11, 1152(R9)
+	VMOVUPS   Z12, 1536(R9)
+	VMOVUPS   Z2, 1920(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, 64(R9)
+	VMOVUPS   Z9, 448(R9)
+	VMOVUPS   Z10, 832(R9)
+	VMOVUPS   Z11, 1216(R9)
+	VMOVUPS   Z12, 1600(R9)
+	VMOVUPS   Z2, 1984(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, 128(R9)
+	VMOVUPS   Z9, 512(R9)
+	VMOVUPS   Z10, 896(R9)
+	VMOVUPS   Z11, 1280(R9)
+	VMOVUPS   Z12, 1664(R9)
+	VMOVUPS   Z2, 2048(R9)
+	MOVQ      DI, R12
+	VMOVUPS   (R9), Z0
+	VMOVUPS   64(R9), Z1
+	VMOVUPS   128(R9), Z2
+	MOVQ      R12, R10
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   384(R9), Z0
+	VMOVUPS   448(R9), Z1
+	VMOVUPS   512(R9), Z2
+	MOVQ      R12, R10
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   768(R9), Z0
+	VMOVUPS   832(R9), Z1
+	VMOVUPS   896(R9), Z2
+	MOVQ      R12, R10
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1152(R9), Z0
+	VMOVUPS   1216(R9), Z1
+	VMOVUPS   1280(R9), Z2
+	MOVQ      R12, R10
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1536(R9), Z0
+	VMOVUPS   1600(R9), Z1
+	VMOVUPS   1664(R9), Z2
+	MOVQ      R12, R10
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1920(R9), Z0
+	VMOVUPS   1984(R9), Z1
+	VMOVUPS   2048(R9), Z2
+	MOVQ      R12, R10
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R8
+	JGT       channels
+	MOVQ      dstStep+24(FP), R10
+	ADDQ      R10, dst+0(FP)
+	MOVQ      srcStep+56(FP), R10
+	ADDQ      R10, src+32(FP)
+	DECQ      count+64(FP)
+	JNE       square
+	VZEROUPPER
+	RET
+
+// func winogradFilterGradAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winogradFilterGradAVX512(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ   dst+0(FP), DI
+	MOVQ   src+32(FP), SI
+	MOVQ   n+72(FP), R8
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R8, $0x10
+	JGE       start
+	MOVQ      mask+96(FP), R15
+	VMOVDQU32 (R15), Z14
+	VPMOVD2M  Z14, K1
+
+start:
+	MOVQ      SI, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, (R9)
+	VMOVUPS   Z11, 384(R9)
+	VMOVUPS   Z12, 768(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, 64(R9)
+	VMOVUPS   Z11, 448(R9)
+	VMOVUPS   Z12, 832(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, 128(R9)
+	VMOVUPS   Z11, 512(R9)
+	VMOVUPS   Z12, 896(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, 192(R9)
+	VMOVUPS   Z11, 576(R9)
+	VMOVUPS   Z12, 960(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, 256(R9)
+	VMOVUPS   Z11, 640(R9)
+	VMOVUPS   Z12, 1024(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, 320(R9)
+	VMOVUPS   Z11, 704(R9)
+	VMOVUPS   Z12, 1088(R9)
+	MOVQ      DI, R12
+	VMOVUPS   (R9), Z0
+	VMOVUPS   64(R9), Z1
+	VMOVUPS   128(R9), Z2
+	VMOVUPS   192(R9), Z3
+	VMOVUPS   256(R9), Z4
+	VMOVUPS   320(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   384(R9), Z0
+	VMOVUPS   448(R9), Z1
+	VMOVUPS   512(R9), Z2
+	VMOVUPS   576(R9), Z3
+	VMOVUPS   640(R9), Z4
+	VMOVUPS   704(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   768(R9), Z0
+	VMOVUPS   832(R9), Z1
+	VMOVUPS   896(R9), Z2
+	VMOVUPS   960(R9), Z3
+	VMOVUPS   1024(R9), Z4
+	VMOVUPS   1088(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R8
+	JGT       channels
+	MOVQ      dstStep+24(FP), R10
+	ADDQ      R10, dst+0(FP)
+	MOVQ      srcStep+56(FP), R10
+	ADDQ      R10, src+32(FP)
+	DECQ      count+64(FP)
+	JNE       square
+	VZEROUPPER
+	RET
+
 // func windowMaxAVX2(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
 // Requires: AVX
 TEXT ·windowMaxAVX2(SB), NOSPLIT, $0-48
@@ -15530,5 +18118,2576 @@ sums:
 	MOVQ       p1+32(FP), SI
 	VADDPS     Y9, Y1, Y13
 	VMASKMOVPS Y13, Y11, (SI)
+	VZEROUPPER
+	RET
+
+// func clipAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·clipAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMAXPS  Y0, Y10, Y0
+	VMINPS  Y0, Y11, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMAXPS     Y0, Y10, Y0
+	VMINPS     Y0, Y11, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func clipGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·clipGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VCMPPS  $0x1e, Y10, Y0, Y2
+	VANDPS  768(BX), Y2, Y2
+	VCMPPS  $0x11, Y11, Y0, Y3
+	VANDPS  768(BX), Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VMULPS  Y2, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VCMPPS     $0x1e, Y10, Y0, Y2
+	VANDPS     768(BX), Y2, Y2
+	VCMPPS     $0x11, Y11, Y0, Y3
+	VANDPS     768(BX), Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·leakyAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMINPS  Y0, Y12, Y2
+	VMULPS  Y10, Y2, Y2
+	VMAXPS  Y0, Y12, Y0
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMINPS     Y0, Y12, Y2
+	VMULPS     Y10, Y2, Y2
+	VMAXPS     Y0, Y12, Y0
+	VADDPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·leakyGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VCMPPS  $0x1e, Y12, Y0, Y2
+	VANDPS  768(BX), Y2, Y2
+	VMOVUPS 768(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  Y10, Y3, Y3
+	VADDPS  Y3, Y2, Y2
+	VMULPS  Y2, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VCMPPS     $0x1e, Y12, Y0, Y2
+	VANDPS     768(BX), Y2, Y2
+	VMOVUPS    768(BX), Y3
+	VSUBPS     Y2, Y3, Y3
+	VMULPS     Y10, Y3, Y3
+	VADDPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSigmoidAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMULPS  Y10, Y0, Y0
+	VADDPS  Y11, Y0, Y0
+	VMAXPS  Y0, Y12, Y0
+	VMOVUPS 768(BX), Y2
+	VMINPS  Y0, Y2, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMULPS     Y10, Y0, Y0
+	VADDPS     Y11, Y0, Y0
+	VMAXPS     Y0, Y12, Y0
+	VMOVUPS    768(BX), Y2
+	VMINPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSigmoidGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y10, Y0, Y0
+	VADDPS  Y11, Y0, Y0
+	VMOVUPS 768(BX), Y3
+	VCMPPS  $0x1e, Y12, Y0, Y2
+	VANDPS  768(BX), Y2, Y2
+	VCMPPS  $0x11, Y3, Y0, Y3
+	VANDPS  768(BX), Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VMULPS  Y10, Y1, Y0
+	VMULPS  Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VMULPS     Y10, Y0, Y0
+	VADDPS     Y11, Y0, Y0
+	VMOVUPS    768(BX), Y3
+	VCMPPS     $0x1e, Y12, Y0, Y2
+	VANDPS     768(BX), Y2, Y2
+	VCMPPS     $0x11, Y3, Y0, Y3
+	VANDPS     768(BX), Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y10, Y1, Y0
+	VMULPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSwishAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMULPS  896(BX), Y0, Y2
+	VADDPS  832(BX), Y2, Y2
+	VMAXPS  Y2, Y12, Y2
+	VMOVUPS 768(BX), Y3
+	VMINPS  Y2, Y3, Y2
+	VMULPS  Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMULPS     896(BX), Y0, Y2
+	VADDPS     832(BX), Y2, Y2
+	VMAXPS     Y2, Y12, Y2
+	VMOVUPS    768(BX), Y3
+	VMINPS     Y2, Y3, Y2
+	VMULPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSwishGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VMOVUPS 1088(BX), Y5
+	VCMPPS  $0x1e, Y5, Y0, Y2
+	VANDPS  768(BX), Y2, Y2
+	VMOVUPS 1024(BX), Y5
+	VCMPPS  $0x11, Y5, Y0, Y3
+	VANDPS  768(BX), Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VCMPPS  $0x1d, Y5, Y0, Y4
+	VANDPS  768(BX), Y4, Y4
+	VMULPS  960(BX), Y0, Y0
+	VADDPS  832(BX), Y0, Y0
+	VMULPS  Y2, Y0, Y0
+	VADDPS  Y4, Y0, Y0
+	VMULPS  Y0, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VMOVUPS    1088(BX), Y5
+	VCMPPS     $0x1e, Y5, Y0, Y2
+	VANDPS     768(BX), Y2, Y2
+	VMOVUPS    1024(BX), Y5
+	VCMPPS     $0x11, Y5, Y0, Y3
+	VANDPS     768(BX), Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VCMPPS     $0x1d, Y5, Y0, Y4
+	VANDPS     768(BX), Y4, Y4
+	VMULPS     960(BX), Y0, Y0
+	VADDPS     832(BX), Y0, Y0
+	VMULPS     Y2, Y0, Y0
+	VADDPS     Y4, Y0, Y0
+	VMULPS     Y0, Y1, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VSUBPS  Y0, Y12, Y2
+	VMOVUPS 64(BX), Y4
+	VMINPS  Y2, Y4, Y2
+	VMOVUPS (BX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  128(BX), Y2, Y3
+	VADDPS  192(BX), Y3, Y3
+	VSUBPS  192(BX), Y3, Y6
+	VMULPS  256(BX), Y6, Y4
+	VSUBPS  Y4, Y2, Y5
+	VMULPS  320(BX), Y6, Y4
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS 384(BX), Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  448(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  512(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  576(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  640(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  704(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VPSLLD  $0x17, Y3, Y3
+	VPADDD  Y3, Y6, Y6
+	VSUBPS  Y2, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	VMOVUPS 768(BX), Y2
+	VADDPS  Y2, Y6, Y6
+	VDIVPS  Y6, Y2, Y6
+	VMOVAPS Y6, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VMOVUPS    768(BX), Y2
+	VADDPS     Y2, Y6, Y6
+	VDIVPS     Y6, Y2, Y6
+	VMOVAPS    Y6, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·sigmoidGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VSUBPS  Y0, Y12, Y2
+	VMOVUPS 64(BX), Y4
+	VMINPS  Y2, Y4, Y2
+	VMOVUPS (BX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  128(BX), Y2, Y3
+	VADDPS  192(BX), Y3, Y3
+	VSUBPS  192(BX), Y3, Y6
+	VMULPS  256(BX), Y6, Y4
+	VSUBPS  Y4, Y2, Y5
+	VMULPS  320(BX), Y6, Y4
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS 384(BX), Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  448(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  512(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  576(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  640(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  704(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VPSLLD  $0x17, Y3, Y3
+	VPADDD  Y3, Y6, Y6
+	VSUBPS  Y2, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	VMOVUPS 768(BX), Y2
+	VADDPS  Y2, Y6, Y6
+	VDIVPS  Y6, Y2, Y6
+	VMULPS  Y6, Y1, Y0
+	VSUBPS  Y6, Y2, Y6
+	VMULPS  Y6, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VMOVUPS    768(BX), Y2
+	VADDPS     Y2, Y6, Y6
+	VDIVPS     Y6, Y2, Y6
+	VMULPS     Y6, Y1, Y0
+	VSUBPS     Y6, Y2, Y6
+	VMULPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·siluAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VSUBPS  Y0, Y12, Y2
+	VMOVUPS 64(BX), Y4
+	VMINPS  Y2, Y4, Y2
+	VMOVUPS (BX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  128(BX), Y2, Y3
+	VADDPS  192(BX), Y3, Y3
+	VSUBPS  192(BX), Y3, Y6
+	VMULPS  256(BX), Y6, Y4
+	VSUBPS  Y4, Y2, Y5
+	VMULPS  320(BX), Y6, Y4
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS 384(BX), Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  448(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  512(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  576(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  640(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  704(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VPSLLD  $0x17, Y3, Y3
+	VPADDD  Y3, Y6, Y6
+	VSUBPS  Y2, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VDIVPS  Y6, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VDIVPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·siluGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VSUBPS  Y0, Y12, Y2
+	VMOVUPS 64(BX), Y4
+	VMINPS  Y2, Y4, Y2
+	VMOVUPS (BX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  128(BX), Y2, Y3
+	VADDPS  192(BX), Y3, Y3
+	VSUBPS  192(BX), Y3, Y6
+	VMULPS  256(BX), Y6, Y4
+	VSUBPS  Y4, Y2, Y5
+	VMULPS  320(BX), Y6, Y4
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS 384(BX), Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  448(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  512(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  576(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  640(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  704(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VPSLLD  $0x17, Y3, Y3
+	VPADDD  Y3, Y6, Y6
+	VSUBPS  Y2, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	VMOVUPS 768(BX), Y2
+	VADDPS  Y2, Y6, Y6
+	VDIVPS  Y6, Y2, Y6
+	VSUBPS  Y6, Y2, Y3
+	VMULPS  Y3, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	VMULPS  Y6, Y1, Y1
+	VMULPS  Y0, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VMOVUPS    768(BX), Y2
+	VADDPS     Y2, Y6, Y6
+	VDIVPS     Y6, Y2, Y6
+	VSUBPS     Y6, Y2, Y3
+	VMULPS     Y3, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMULPS     Y6, Y1, Y1
+	VMULPS     Y0, Y1, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func winogradInputAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ     dst+0(FP), DI
+	MOVQ     src+32(FP), SI
+	MOVQ     n+72(FP), R8
+	VPCMPEQD Y14, Y14, Y14
+
+channels:
+	CMPQ    R8, $0x08
+	JGE     start
+	MOVQ    mask+96(FP), R15
+	VMOVUPS (R15), Y14
+
+start:
+	MOVQ       SI, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMOVUPS    Y9, (R9)
+	VMOVUPS    Y10, 384(R9)
+	VMOVUPS    Y11, 768(R9)
+	VMOVUPS    Y12, 1152(R9)
+	VMOVUPS    Y13, 1536(R9)
+	VMOVUPS    Y0, 1920(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMOVUPS    Y9, 64(R9)
+	VMOVUPS    Y10, 448(R9)
+	VMOVUPS    Y11, 832(R9)
+	VMOVUPS    Y12, 1216(R9)
+	VMOVUPS    Y13, 1600(R9)
+	VMOVUPS    Y0, 1984(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMOVUPS    Y9, 128(R9)
+	VMOVUPS    Y10, 512(R9)
+	VMOVUPS    Y11, 896(R9)
+	VMOVUPS    Y12, 1280(R9)
+	VMOVUPS    Y13, 1664(R9)
+	VMOVUPS    Y0, 2048(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMOVUPS    Y9, 192(R9)
+	VMOVUPS    Y10, 576(R9)
+	VMOVUPS    Y11, 960(R9)
+	VMOVUPS    Y12, 1344(R9)
+	VMOVUPS    Y13, 1728(R9)
+	VMOVUPS    Y0, 2112(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMOVUPS    Y9, 256(R9)
+	VMOVUPS    Y10, 640(R9)
+	VMOVUPS    Y11, 1024(R9)
+	VMOVUPS    Y12, 1408(R9)
+	VMOVUPS    Y13, 1792(R9)
+	VMOVUPS    Y0, 2176(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMOVUPS    Y9, 320(R9)
+	VMOVUPS    Y10, 704(R9)
+	VMOVUPS    Y11, 1088(R9)
+	VMOVUPS    Y12, 1472(R9)
+	VMOVUPS    Y13, 1856(R9)
+	VMOVUPS    Y0, 2240(R9)
+	MOVQ       DI, R12
+	VMOVUPS    (R9), Y0
+	VMOVUPS    64(R9), Y1
+	VMOVUPS    128(R9), Y2
+	VMOVUPS    192(R9), Y3
+	VMOVUPS    256(R9), Y4
+	VMOVUPS    320(R9), Y5
+	MOVQ       R12, R10
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    384(R9), Y0
+	VMOVUPS    448(R9), Y1
+	VMOVUPS    512(R9), Y2
+	VMOVUPS    576(R9), Y3
+	VMOVUPS    640(R9), Y4
+	VMOVUPS    704(R9), Y5
+	MOVQ       R12, R10
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    768(R9), Y0
+	VMOVUPS    832(R9), Y1
+	VMOVUPS    896(R9), Y2
+	VMOVUPS    960(R9), Y3
+	VMOVUPS    1024(R9), Y4
+	VMOVUPS    1088(R9), Y5
+	MOVQ       R12, R10
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1152(R9), Y0
+	VMOVUPS    1216(R9), Y1
+	VMOVUPS    1280(R9), Y2
+	VMOVUPS    1344(R9), Y3
+	VMOVUPS    1408(R9), Y4
+	VMOVUPS    1472(R9), Y5
+	MOVQ       R12, R10
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1536(R9), Y0
+	VMOVUPS    1600(R9), Y1
+	VMOVUPS    1664(R9), Y2
+	VMOVUPS    1728(R9), Y3
+	VMOVUPS    1792(R9), Y4
+	VMOVUPS    1856(R9), Y5
+	MOVQ       R12, R10
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1920(R9), Y0
+	VMOVUPS    1984(R9), Y1
+	VMOVUPS    2048(R9), Y2
+	VMOVUPS    2112(R9), Y3
+	VMOVUPS    2176(R9), Y4
+	VMOVUPS    2240(R9), Y5
+	MOVQ       R12, R10
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       $0x20, SI
+	ADDQ       $0x20, DI
+	SUBQ       $0x08, R8
+	JGT        channels
+	MOVQ       dstStep+24(FP), R10
+	ADDQ       R10, dst+0(FP)
+	MOVQ       srcStep+56(FP), R10
+	ADDQ       R10, src+32(FP)
+	DECQ       count+64(FP)
+	JNE        square
+	VZEROUPPER
+	RET
+
+// func winogradOutputAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ     dst+0(FP), DI
+	MOVQ     src+32(FP), SI
+	MOVQ     n+72(FP), R8
+	VPCMPEQD Y14, Y14, Y14
+
+channels:
+	CMPQ    R8, $0x08
+	JGE     start
+	MOVQ    mask+96(FP), R15
+	VMOVUPS (R15), Y14
+
+start:
+	MOVQ       SI, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMOVUPS    Y10, (R9)
+	VMOVUPS    Y11, 384(R9)
+	VMOVUPS    Y12, 768(R9)
+	VMOVUPS    Y13, 1152(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMOVUPS    Y10, 64(R9)
+	VMOVUPS    Y11, 448(R9)
+	VMOVUPS    Y12, 832(R9)
+	VMOVUPS    Y13, 1216(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMOVUPS    Y10, 128(R9)
+	VMOVUPS    Y11, 512(R9)
+	VMOVUPS    Y12, 896(R9)
+	VMOVUPS    Y13, 1280(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMOVUPS    Y10, 192(R9)
+	VMOVUPS    Y11, 576(R9)
+	VMOVUPS    Y12, 960(R9)
+	VMOVUPS    Y13, 1344(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMOVUPS    Y10, 256(R9)
+	VMOVUPS    Y11, 640(R9)
+	VMOVUPS    Y12, 1024(R9)
+	VMOVUPS    Y13, 1408(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMOVUPS    Y10, 320(R9)
+	VMOVUPS    Y11, 704(R9)
+	VMOVUPS    Y12, 1088(R9)
+	VMOVUPS    Y13, 1472(R9)
+	MOVQ       DI, R12
+	VMOVUPS    (R9), Y0
+	VMOVUPS    64(R9), Y1
+	VMOVUPS    128(R9), Y2
+	VMOVUPS    192(R9), Y3
+	VMOVUPS    256(R9), Y4
+	VMOVUPS    320(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    384(R9), Y0
+	VMOVUPS    448(R9), Y1
+	VMOVUPS    512(R9), Y2
+	VMOVUPS    576(R9), Y3
+	VMOVUPS    640(R9), Y4
+	VMOVUPS    704(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    768(R9), Y0
+	VMOVUPS    832(R9), Y1
+	VMOVUPS    896(R9), Y2
+	VMOVUPS    960(R9), Y3
+	VMOVUPS    1024(R9), Y4
+	VMOVUPS    1088(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1152(R9), Y0
+	VMOVUPS    1216(R9), Y1
+	VMOVUPS    1280(R9), Y2
+	VMOVUPS    1344(R9), Y3
+	VMOVUPS    1408(R9), Y4
+	VMOVUPS    1472(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       $0x20, SI
+	ADDQ       $0x20, DI
+	SUBQ       $0x08, R8
+	JGT        channels
+	MOVQ       dstStep+24(FP), R10
+	ADDQ       R10, dst+0(FP)
+	MOVQ       srcStep+56(FP), R10
+	ADDQ       R10, src+32(FP)
+	DECQ       count+64(FP)
+	JNE        square
+	VZEROUPPER
+	RET
+
+// func winogradSpreadAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·winogradSpreadAVX2(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ     dst+0(FP), DI
+	MOVQ     src+32(FP), SI
+	MOVQ     n+72(FP), R8
+	VPCMPEQD Y14, Y14, Y14
+
+channels:
+	CMPQ    R8, $0x08
+	JGE     start
+	MOVQ    mask+96(FP), R15
+	VMOVUPS (R15), Y14
+
+start:
+	MOVQ       SI, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y0, (R9)
+	VMOVUPS    Y9, 384(R9)
+	VMOVUPS    Y10, 768(R9)
+	VMOVUPS    Y11, 1152(R9)
+	VMOVUPS    Y12, 1536(R9)
+	VMOVUPS    Y3, 1920(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y0, 64(R9)
+	VMOVUPS    Y9, 448(R9)
+	VMOVUPS    Y10, 832(R9)
+	VMOVUPS    Y11, 1216(R9)
+	VMOVUPS    Y12, 1600(R9)
+	VMOVUPS    Y3, 1984(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y0, 128(R9)
+	VMOVUPS    Y9, 512(R9)
+	VMOVUPS    Y10, 896(R9)
+	VMOVUPS    Y11, 1280(R9)
+	VMOVUPS    Y12, 1664(R9)
+	VMOVUPS    Y3, 2048(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y0, 192(R9)
+	VMOVUPS    Y9, 576(R9)
+	VMOVUPS    Y10, 960(R9)
+	VMOVUPS    Y11, 1344(R9)
+	VMOVUPS    Y12, 1728(R9)
+	VMOVUPS    Y3, 2112(R9)
+	MOVQ       DI, R12
+	VMOVUPS    (R9), Y0
+	VMOVUPS    64(R9), Y1
+	VMOVUPS    128(R9), Y2
+	VMOVUPS    192(R9), Y3
+	MOVQ       R12, R10
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y3, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    384(R9), Y0
+	VMOVUPS    448(R9), Y1
+	VMOVUPS    512(R9), Y2
+	VMOVUPS    576(R9), Y3
+	MOVQ       R12, R10
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y3, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    768(R9), Y0
+	VMOVUPS    832(R9), Y1
+	VMOVUPS    896(R9), Y2
+	VMOVUPS    960(R9), Y3
+	MOVQ       R12, R10
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y3, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1152(R9), Y0
+	VMOVUPS    1216(R9), Y1
+	VMOVUPS    1280(R9), Y2
+	VMOVUPS    1344(R9), Y3
+	MOVQ       R12, R10
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y3, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1536(R9), Y0
+	VMOVUPS    1600(R9), Y1
+	VMOVUPS    1664(R9), Y2
+	VMOVUPS    1728(R9), Y3
+	MOVQ       R12, R10
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y3, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1920(R9), Y0
+	VMOVUPS    1984(R9), Y1
+	VMOVUPS    2048(R9), Y2
+	VMOVUPS    2112(R9), Y3
+	MOVQ       R12, R10
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y3, Y14, (R10)
+	ADDQ       $0x20, SI
+	ADDQ       $0x20, DI
+	SUBQ       $0x08, R8
+	JGT        channels
+	MOVQ       dstStep+24(FP), R10
+	ADDQ       R10, dst+0(FP)
+	MOVQ       srcStep+56(FP), R10
+	ADDQ       R10, src+32(FP)
+	DECQ       count+64(FP)
+	JNE        square
+	VZEROUPPER
+	RET
+
+// func winogradFilterAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·winogradFilterAVX2(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ     dst+0(FP), DI
+	MOVQ     src+32(FP), SI
+	MOVQ     n+72(FP), R8
+	VPCMPEQD Y14, Y14, Y14
+
+channels:
+	CMPQ    R8, $0x08
+	JGE     start
+	MOVQ    mask+96(FP), R15
+	VMOVUPS (R15), Y14
+
+start:
+	MOVQ       SI, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y8, (R9)
+	VMOVUPS    Y9, 384(R9)
+	VMOVUPS    Y10, 768(R9)
+	VMOVUPS    Y11, 1152(R9)
+	VMOVUPS    Y12, 1536(R9)
+	VMOVUPS    Y2, 1920(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y8, 64(R9)
+	VMOVUPS    Y9, 448(R9)
+	VMOVUPS    Y10, 832(R9)
+	VMOVUPS    Y11, 1216(R9)
+	VMOVUPS    Y12, 1600(R9)
+	VMOVUPS    Y2, 1984(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y8, 128(R9)
+	VMOVUPS    Y9, 512(R9)
+	VMOVUPS    Y10, 896(R9)
+	VMOVUPS    Y11, 1280(R9)
+	VMOVUPS    Y12, 1664(R9)
+	VMOVUPS    Y2, 2048(R9)
+	MOVQ       DI, R12
+	VMOVUPS    (R9), Y0
+	VMOVUPS    64(R9), Y1
+	VMOVUPS    128(R9), Y2
+	MOVQ       R12, R10
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y8, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y2, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    384(R9), Y0
+	VMOVUPS    448(R9), Y1
+	VMOVUPS    512(R9), Y2
+	MOVQ       R12, R10
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y8, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y2, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    768(R9), Y0
+	VMOVUPS    832(R9), Y1
+	VMOVUPS    896(R9), Y2
+	MOVQ       R12, R10
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y8, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y2, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1152(R9), Y0
+	VMOVUPS    1216(R9), Y1
+	VMOVUPS    1280(R9), Y2
+	MOVQ       R12, R10
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y8, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y2, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1536(R9), Y0
+	VMOVUPS    1600(R9), Y1
+	VMOVUPS    1664(R9), Y2
+	MOVQ       R12, R10
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y8, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y2, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1920(R9), Y0
+	VMOVUPS    1984(R9), Y1
+	VMOVUPS    2048(R9), Y2
+	MOVQ       R12, R10
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y8, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y2, Y14, (R10)
+	ADDQ       $0x20, SI
+	ADDQ       $0x20, DI
+	SUBQ       $0x08, R8
+	JGT        channels
+	MOVQ       dstStep+24(FP), R10
+	ADDQ       R10, dst+0(FP)
+	MOVQ       srcStep+56(FP), R10
+	ADDQ       R10, src+32(FP)
+	DECQ       count+64(FP)
+	JNE        square
+	VZEROUPPER
+	RET
+
+// func winogradFilterGradAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·winogradFilterGradAVX2(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ     dst+0(FP), DI
+	MOVQ     src+32(FP), SI
+	MOVQ     n+72(FP), R8
+	VPCMPEQD Y14, Y14, Y14
+
+channels:
+	CMPQ    R8, $0x08
+	JGE     start
+	MOVQ    mask+96(FP), R15
+	VMOVUPS (R15), Y14
+
+start:
+	MOVQ       SI, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMOVUPS    Y10, (R9)
+	VMOVUPS    Y11, 384(R9)
+	VMOVUPS    Y12, 768(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMOVUPS    Y10, 64(R9)
+	VMOVUPS    Y11, 448(R9)
+	VMOVUPS    Y12, 832(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMOVUPS    Y10, 128(R9)
+	VMOVUPS    Y11, 512(R9)
+	VMOVUPS    Y12, 896(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMOVUPS    Y10, 192(R9)
+	VMOVUPS    Y11, 576(R9)
+	VMOVUPS    Y12, 960(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMOVUPS    Y10, 256(R9)
+	VMOVUPS    Y11, 640(R9)
+	VMOVUPS    Y12, 1024(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMOVUPS    Y10, 320(R9)
+	VMOVUPS    Y11, 704(R9)
+	VMOVUPS    Y12, 1088(R9)
+	MOVQ       DI, R12
+	VMOVUPS    (R9), Y0
+	VMOVUPS    64(R9), Y1
+	VMOVUPS    128(R9), Y2
+	VMOVUPS    192(R9), Y3
+	VMOVUPS    256(R9), Y4
+	VMOVUPS    320(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    384(R9), Y0
+	VMOVUPS    448(R9), Y1
+	VMOVUPS    512(R9), Y2
+	VMOVUPS    576(R9), Y3
+	VMOVUPS    640(R9), Y4
+	VMOVUPS    704(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    768(R9), Y0
+	VMOVUPS    832(R9), Y1
+	VMOVUPS    896(R9), Y2
+	VMOVUPS    960(R9), Y3
+	VMOVUPS    1024(R9), Y4
+	VMOVUPS    1088(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       $0x20, SI
+	ADDQ       $0x20, DI
+	SUBQ       $0x08, R8
+	JGT        channels
+	MOVQ       dstStep+24(FP), R10
+	ADDQ       R10, dst+0(FP)
+	MOVQ       srcStep+56(FP), R10
+	ADDQ       R10, src+32(FP)
+	DECQ       count+64(FP)
+	JNE        square
 	VZEROUPPER
 	RET

@@ -29,3 +29,11 @@ func vectorAsm(vectorOp, []float32, []float32, []float32, float32) bool { return
 func columnsAsm(columnsOp, int, []float32, []float32, []float32, []float32, []float32, []float32) bool {
 	return false
 }
+
+func activateAsm(Activation, bool, []float32, []float32, []float32) bool { return false }
+
+func winogradAsm(winogradOp, Squares[float32], Squares[float32], int, int, *WinogradRoom[float32]) bool {
+	return false
+}
+
+func room32[T Float](*WinogradRoom[T]) *WinogradRoom[float32] { return nil }

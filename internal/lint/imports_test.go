@@ -47,7 +47,7 @@ var layers = []layer{
 	{pkg: "cmd/dms", imports: list(". ir onnx zoo space cost prune data train search report internal/kernel internal/rundir internal/wholefile"),
 		modules: []string{"github.com/goccy/go-yaml", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"}},
 
-	{pkg: "bench", imports: list("ir onnx zoo space cost topk internal/masked internal/program internal/engine internal/gemm internal/kernel internal/optim internal/parallel train report")},
+	{pkg: "bench", imports: list("ir onnx zoo data space cost topk internal/masked internal/program internal/engine internal/gemm internal/kernel internal/optim internal/parallel train report")},
 
 	{pkg: "internal/testkit", imports: list("ir")},
 	{pkg: "internal/testkit/nets", imports: list("ir")},

@@ -53,6 +53,8 @@ func main() {
 		windowMax(s, true)
 		vectors(s)
 		columns(s)
+		activate(s)
+		winogradKernels(s)
 	}
 	Generate()
 }

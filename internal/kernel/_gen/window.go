@@ -6,10 +6,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-const (
-	greater   = 30 // comparisons: ordered, quiet
-	unordered = 3
-)
+// unordered is the predicate of VCMPPS for a NaN.
+const unordered = 3
 
 // windowMax writes the maximum of scattered rows of channels and, with grad, its gradient. taps holds offsets of rows in elements.
 // Registers: best is the largest value so far and at its tap; t counts the taps.
