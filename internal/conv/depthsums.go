@@ -9,12 +9,14 @@ import (
 )
 
 const (
+	// depthRows is about how many elements of x and dy one unit covers: 256 KiB of float32, a fraction of a second-level cache.
+	depthRows = 64 << 10
 	// depthTasks is into how many pieces a weight gradient is cut if its shape allows it: chunks of the pixels, then blocks of the channels.
 	depthTasks = 8
+	// depthChunk is the fewest pixels of a chunk: adding up the chunks costs as much as some hundred pixels.
+	depthChunk = 1 << 11
 	// depthBlock is the fewest channels of a block.
 	depthBlock = 64
-	// depthRows is about how many elements of x and dy one unit covers: 512 KiB of float32, a fraction of a second-level cache.
-	depthRows = 128 << 10
 )
 
 // depthSumsPlan is how the weight gradient of a depthwise convolution divides its work. It follows from the shape alone, since it
@@ -23,8 +25,7 @@ type depthSumsPlan struct {
 	rows    int // of dy in a unit
 	stripes int // units of an image
 	chunks  int // of consecutive units, each with sums of its own
-	block   int // channels of a task
-	blocks  int
+	blocks  int // of channels
 	partial int // elements of the sums of a chunk
 }
 
@@ -32,10 +33,8 @@ func planDepthSums(s Shape) depthSumsPlan {
 	var p depthSumsPlan
 	p.rows = max(1, min(s.OH, (depthRows-(s.KH-1)*s.DilH*s.W*s.C)/(s.StrideH*s.W*s.C+s.OW*s.C)))
 	p.stripes = (s.OH + p.rows - 1) / p.rows
-	p.chunks = max(1, min(maxChunks, s.N*p.stripes))
+	p.chunks = max(1, min(maxChunks, s.N*p.stripes, s.N*s.OH*s.OW/depthChunk))
 	p.blocks = max(1, min((depthTasks+p.chunks-1)/p.chunks, s.C/depthBlock))
-	p.block = roundUp((s.C + p.blocks - 1) / p.blocks)
-	p.blocks = (s.C + p.block - 1) / p.block
 	p.partial = s.KH * s.KW * roundUp(s.C)
 	return p
 }
@@ -89,9 +88,9 @@ func (j *depthSumsJob[T]) tasks(worker, lo, hi int) {
 	s := &j.shape
 	taps, pitch, units := s.KH*s.KW, roundUp(s.C), s.N*j.stripes
 	for t := lo; t < hi; t++ {
-		chunk, at := t/j.blocks, t%j.blocks*j.block
+		chunk, at, end := t/j.blocks, j.channel(t%j.blocks), j.channel(t%j.blocks+1)
 		g := j.slide
-		g.Channels = min(j.block, s.C-at)
+		g.Channels = end - at
 		partial := j.partials[chunk*j.partial:][:j.partial]
 		for tap := range taps {
 			clear(partial[tap*pitch+at:][:g.Channels])
@@ -127,6 +126,11 @@ func (j *depthSumsJob[T]) tasks(worker, lo, hi int) {
 			}
 		}
 	}
+}
+
+// channel is the first channel of a block: blocks are whole vectors.
+func (j *depthSumsJob[T]) channel(block int) int {
+	return min(j.shape.C, roundUp(j.shape.C)/kernel.Lanes*block/j.blocks*kernel.Lanes)
 }
 
 // meets returns the rows of the window, from first to below end, that lie in the image at a row of dy.

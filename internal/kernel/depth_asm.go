@@ -69,31 +69,40 @@ func depthRowTiles(g *Slide, y, x, w, bias []float32, rows []WindowRow, add bool
 		}
 		least, most = min(least, r.Left), max(most, r.Left)
 	}
+	// Outputs before inner start at pixels of all rows and those before outer end at such.
+	inner, outer := ceilDiv(most, g.Stride), floorDiv(g.Width+least-g.KW, g.Stride)+1
+	limit := max(1, stretch/(tile*g.Channels)) // tiles of a call
+	px, pw := &y[0], &y[0]
+	if len(rows) > 0 {
+		px, pw = &x[0], &w[0]
+	}
 	var table [4 * depthRows]int
 	for j := 0; j < g.N; {
 		at := j * g.Stride
 		outs, tiles := min(tile, g.N-j), 1
-		if inner := g.Width + least - at - (tile-1)*g.Stride - g.KW; at >= most && inner >= 0 && outs == tile {
-			tiles = min(inner/(tile*g.Stride)+1, (g.N-j)/tile, max(1, stretch/(tile*g.Channels)))
-		}
-		n := 0
-		for _, r := range rows {
-			begin, end := max(0, ceilDiv(r.Left-at, step)), min(pixels, ceilDiv(g.Width+r.Left-at, step))
-			if g.KW == 1 {
-				end = min(end, outs)
-			} else {
-				end = min(end, (outs-1)*g.Stride+g.KW)
+		edge := outs < tile || j < inner || j+tile > outer
+		n := len(rows)
+		if edge {
+			n = 0
+			for _, r := range rows {
+				begin, end := r.Left-at, g.Width+r.Left-at
+				if step > 1 {
+					begin, end = ceilDiv(begin, step), ceilDiv(end, step)
+				}
+				begin, end = max(0, begin), min(end, pixels-(tile-outs)*g.Stride/step)
+				if begin < end {
+					table[4*n], table[4*n+1], table[4*n+2], table[4*n+3] = 4*(r.X+(begin*step+at-r.Left)*g.XStep), 4*r.W, begin, end
+					n++
+				}
 			}
-			if begin < end {
-				copy(table[4*n:], []int{4 * (r.X + (begin*step+at-r.Left)*g.XStep), 4 * r.W, begin, end})
-				n++
+		} else {
+			tiles = min(limit, (min(outer, g.N)-j)/tile)
+			for i, r := range rows {
+				table[4*i], table[4*i+1] = 4*(r.X+(at-r.Left)*g.XStep), 4*r.W
 			}
 		}
-		py, px, pw := &y[j*g.YStep], &y[0], &y[0]
-		if n > 0 {
-			px, pw = &x[0], &w[0]
-		}
-		depthRowCall(g.KW, g.Stride, py, 4*g.YStep, px, 4*step*g.XStep, &table[0], n, pw, 4*g.WStep, first, g.Channels, mask, tiles, outs, ahead, add)
+		depthRowCall(g.KW, g.Stride, &y[j*g.YStep], 4*g.YStep, px, 4*step*g.XStep, &table[0], n, pw, 4*g.WStep, first, g.Channels, mask,
+			tiles, outs, ahead, edge, add)
 		j += tiles * outs
 	}
 }
@@ -191,47 +200,47 @@ func depthSumsGroups(g *Slide, dw, x, dy []float32, rows []WindowRow, xSeg, ySeg
 func floorDiv(a, b int) int { return -ceilDiv(-a, b) }
 
 // depthRowCall calls the code of a window. A window of one column has one, for all strides.
-func depthRowCall(k, stride int, y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles, outs, ahead int, add bool) {
+func depthRowCall(k, stride int, y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles, outs, ahead int, edge, add bool) {
 	if k == 1 {
 		stride = 1
 	}
 	switch {
 	case active == avx2 && k == 1 && stride == 1:
-		depthRowAVX2_1s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX2_1s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx2 && k == 2 && stride == 1:
-		depthRowAVX2_2s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX2_2s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx2 && k == 3 && stride == 1:
-		depthRowAVX2_3s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX2_3s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx2 && k == 4 && stride == 1:
-		depthRowAVX2_4s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX2_4s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx2 && k == 5 && stride == 1:
-		depthRowAVX2_5s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX2_5s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx2 && k == 7 && stride == 1:
-		depthRowAVX2_7s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX2_7s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx2 && k == 3 && stride == 2:
-		depthRowAVX2_3s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX2_3s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx2 && k == 5 && stride == 2:
-		depthRowAVX2_5s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX2_5s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx2 && k == 7 && stride == 2:
-		depthRowAVX2_7s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX2_7s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx512 && k == 1 && stride == 1:
-		depthRowAVX512_1s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX512_1s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx512 && k == 2 && stride == 1:
-		depthRowAVX512_2s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX512_2s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx512 && k == 3 && stride == 1:
-		depthRowAVX512_3s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX512_3s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx512 && k == 4 && stride == 1:
-		depthRowAVX512_4s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX512_4s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx512 && k == 5 && stride == 1:
-		depthRowAVX512_5s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX512_5s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx512 && k == 7 && stride == 1:
-		depthRowAVX512_7s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX512_7s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx512 && k == 3 && stride == 2:
-		depthRowAVX512_3s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX512_3s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx512 && k == 5 && stride == 2:
-		depthRowAVX512_5s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX512_5s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	case active == avx512 && k == 7 && stride == 2:
-		depthRowAVX512_7s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, add)
+		depthRowAVX512_7s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
 	}
 }
 

@@ -2289,9 +2289,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_1s1(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX512_1s1(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2332,7 +2332,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+112(FP), $0x00
+	CMPB      add+113(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -2397,15 +2397,38 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	VMOVUPS.Z   (BX), K1, Z8
+	VFMADD231PS (AX), Z8, K1, Z0
+	VFMADD231PS (AX)(R11*1), Z8, K1, Z1
+	VFMADD231PS (AX)(R11*2), Z8, K1, Z2
+	VFMADD231PS (AX)(R15*1), Z8, K1, Z3
+	LEAQ        (AX)(R11*4), AX
+	VFMADD231PS (AX), Z8, K1, Z4
+	VFMADD231PS (AX)(R11*1), Z8, K1, Z5
+	VFMADD231PS (AX)(R11*2), Z8, K1, Z6
+	VFMADD231PS (AX)(R15*1), Z8, K1, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMOVUPS.Z   (BX), K1, Z8
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VFMADD231PS (AX), Z8, K1, Z0
@@ -2456,7 +2479,7 @@ pixel7:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -2529,9 +2552,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_2s1(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX512_2s1(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2572,7 +2595,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+112(FP), $0x00
+	CMPB      add+113(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -2637,18 +2660,60 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS.Z   (BX), K1, Z8
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z9
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z0
+	VFMADD231PS Z10, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z10
+	VFMADD231PS Z10, Z9, Z1
+	VFMADD231PS Z10, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z2
+	VFMADD231PS Z10, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z3
+	VFMADD231PS Z10, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z4
+	VFMADD231PS Z10, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z10
+	VFMADD231PS Z10, Z9, Z5
+	VFMADD231PS Z10, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z6
+	VFMADD231PS Z10, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS.Z   (AX), K1, Z10
@@ -2721,7 +2786,7 @@ pixel8:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -2796,9 +2861,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_3s1(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX512_3s1(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2839,7 +2904,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+112(FP), $0x00
+	CMPB      add+113(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -2904,20 +2969,71 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS.Z   (BX), K1, Z8
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z9
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z10
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z0
+	VFMADD231PS Z11, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z9, Z1
+	VFMADD231PS Z11, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z9, Z2
+	VFMADD231PS Z11, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z9, Z3
+	VFMADD231PS Z11, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z3
+	VFMADD231PS Z11, Z9, Z4
+	VFMADD231PS Z11, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z4
+	VFMADD231PS Z11, Z9, Z5
+	VFMADD231PS Z11, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z5
+	VFMADD231PS Z11, Z9, Z6
+	VFMADD231PS Z11, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z6
+	VFMADD231PS Z11, Z9, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS.Z   (AX), K1, Z11
@@ -3004,7 +3120,7 @@ pixel9:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -3081,9 +3197,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_4s1(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX512_4s1(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -3124,7 +3240,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+112(FP), $0x00
+	CMPB      add+113(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3189,22 +3305,86 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS.Z   (BX), K1, Z8
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z9
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z10
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z12
+	VFMADD231PS Z12, Z9, Z0
+	VFMADD231PS Z12, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z12
+	VFMADD231PS Z12, Z10, Z0
+	VFMADD231PS Z12, Z9, Z1
+	VFMADD231PS Z12, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z12
+	VFMADD231PS Z12, Z11, Z0
+	VFMADD231PS Z12, Z10, Z1
+	VFMADD231PS Z12, Z9, Z2
+	VFMADD231PS Z12, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z1
+	VFMADD231PS Z12, Z10, Z2
+	VFMADD231PS Z12, Z9, Z3
+	VFMADD231PS Z12, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z12
+	VFMADD231PS Z12, Z11, Z2
+	VFMADD231PS Z12, Z10, Z3
+	VFMADD231PS Z12, Z9, Z4
+	VFMADD231PS Z12, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z12
+	VFMADD231PS Z12, Z11, Z3
+	VFMADD231PS Z12, Z10, Z4
+	VFMADD231PS Z12, Z9, Z5
+	VFMADD231PS Z12, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z12
+	VFMADD231PS Z12, Z11, Z4
+	VFMADD231PS Z12, Z10, Z5
+	VFMADD231PS Z12, Z9, Z6
+	VFMADD231PS Z12, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z5
+	VFMADD231PS Z12, Z10, Z6
+	VFMADD231PS Z12, Z9, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z12
+	VFMADD231PS Z12, Z11, Z6
+	VFMADD231PS Z12, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z12
+	VFMADD231PS Z12, Z11, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS.Z   (AX), K1, Z12
@@ -3305,7 +3485,7 @@ pixel10:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -3384,9 +3564,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_5s1(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX512_5s1(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -3427,7 +3607,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+112(FP), $0x00
+	CMPB      add+113(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3492,24 +3672,97 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS.Z   (BX), K1, Z8
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z9
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z10
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z9, Z0
+	VFMADD231PS Z13, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z10, Z0
+	VFMADD231PS Z13, Z9, Z1
+	VFMADD231PS Z13, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z0
+	VFMADD231PS Z13, Z10, Z1
+	VFMADD231PS Z13, Z9, Z2
+	VFMADD231PS Z13, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z0
+	VFMADD231PS Z13, Z11, Z1
+	VFMADD231PS Z13, Z10, Z2
+	VFMADD231PS Z13, Z9, Z3
+	VFMADD231PS Z13, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z12, Z1
+	VFMADD231PS Z13, Z11, Z2
+	VFMADD231PS Z13, Z10, Z3
+	VFMADD231PS Z13, Z9, Z4
+	VFMADD231PS Z13, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z2
+	VFMADD231PS Z13, Z11, Z3
+	VFMADD231PS Z13, Z10, Z4
+	VFMADD231PS Z13, Z9, Z5
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z12, Z3
+	VFMADD231PS Z13, Z11, Z4
+	VFMADD231PS Z13, Z10, Z5
+	VFMADD231PS Z13, Z9, Z6
+	VFMADD231PS Z13, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z13, Z11, Z5
+	VFMADD231PS Z13, Z10, Z6
+	VFMADD231PS Z13, Z9, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z13, Z11, Z6
+	VFMADD231PS Z13, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z13, Z11, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z12
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS.Z   (AX), K1, Z13
@@ -3624,7 +3877,7 @@ pixel11:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -3705,9 +3958,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_7s1(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX512_7s1(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -3748,7 +4001,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+112(FP), $0x00
+	CMPB      add+113(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3813,28 +4066,124 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS.Z   (BX), K1, Z8
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z9
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z10
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS.Z   (BX), K1, Z11
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z12
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z13
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (BX)(R13*2), K1, Z13
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS.Z   (BX), K1, Z14
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z9, Z0
+	VFMADD231PS Z15, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z10, Z0
+	VFMADD231PS Z15, Z9, Z1
+	VFMADD231PS Z15, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z11, Z0
+	VFMADD231PS Z15, Z10, Z1
+	VFMADD231PS Z15, Z9, Z2
+	VFMADD231PS Z15, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z12, Z0
+	VFMADD231PS Z15, Z11, Z1
+	VFMADD231PS Z15, Z10, Z2
+	VFMADD231PS Z15, Z9, Z3
+	VFMADD231PS Z15, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z0
+	VFMADD231PS Z15, Z12, Z1
+	VFMADD231PS Z15, Z11, Z2
+	VFMADD231PS Z15, Z10, Z3
+	VFMADD231PS Z15, Z9, Z4
+	VFMADD231PS Z15, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z0
+	VFMADD231PS Z15, Z13, Z1
+	VFMADD231PS Z15, Z12, Z2
+	VFMADD231PS Z15, Z11, Z3
+	VFMADD231PS Z15, Z10, Z4
+	VFMADD231PS Z15, Z9, Z5
+	VFMADD231PS Z15, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z14, Z1
+	VFMADD231PS Z15, Z13, Z2
+	VFMADD231PS Z15, Z12, Z3
+	VFMADD231PS Z15, Z11, Z4
+	VFMADD231PS Z15, Z10, Z5
+	VFMADD231PS Z15, Z9, Z6
+	VFMADD231PS Z15, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z2
+	VFMADD231PS Z15, Z13, Z3
+	VFMADD231PS Z15, Z12, Z4
+	VFMADD231PS Z15, Z11, Z5
+	VFMADD231PS Z15, Z10, Z6
+	VFMADD231PS Z15, Z9, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z14, Z3
+	VFMADD231PS Z15, Z13, Z4
+	VFMADD231PS Z15, Z12, Z5
+	VFMADD231PS Z15, Z11, Z6
+	VFMADD231PS Z15, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z4
+	VFMADD231PS Z15, Z13, Z5
+	VFMADD231PS Z15, Z12, Z6
+	VFMADD231PS Z15, Z11, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z14, Z5
+	VFMADD231PS Z15, Z13, Z6
+	VFMADD231PS Z15, Z12, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z6
+	VFMADD231PS Z15, Z13, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z14, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (BX)(R13*2), K1, Z13
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z14
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS.Z   (AX), K1, Z15
@@ -3977,7 +4326,7 @@ pixel13:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -4062,9 +4411,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_3s2(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX512_3s2(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4105,7 +4454,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+112(FP), $0x00
+	CMPB      add+113(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4170,20 +4519,80 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS.Z   (BX), K1, Z8
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z9
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z10
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z0
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z8, Z1
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z8, Z2
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z2
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z8, Z3
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z3
+	VFMADD231PS Z11, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z4
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z4
+	VFMADD231PS Z11, Z8, Z5
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z5
+	VFMADD231PS Z11, Z8, Z6
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z6
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z6
+	VFMADD231PS Z11, Z8, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS.Z   (AX), K1, Z11
@@ -4312,7 +4721,7 @@ pixel16:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -4403,9 +4812,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_5s2(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX512_5s2(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4446,7 +4855,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+112(FP), $0x00
+	CMPB      add+113(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4511,24 +4920,106 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS.Z   (BX), K1, Z8
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z9
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z10
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z9, Z0
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z10, Z0
+	VFMADD231PS Z13, Z8, Z1
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z0
+	VFMADD231PS Z13, Z9, Z1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z0
+	VFMADD231PS Z13, Z10, Z1
+	VFMADD231PS Z13, Z8, Z2
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z1
+	VFMADD231PS Z13, Z9, Z2
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z1
+	VFMADD231PS Z13, Z10, Z2
+	VFMADD231PS Z13, Z8, Z3
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z2
+	VFMADD231PS Z13, Z9, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z2
+	VFMADD231PS Z13, Z10, Z3
+	VFMADD231PS Z13, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z3
+	VFMADD231PS Z13, Z9, Z4
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z3
+	VFMADD231PS Z13, Z10, Z4
+	VFMADD231PS Z13, Z8, Z5
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z4
+	VFMADD231PS Z13, Z9, Z5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z13, Z10, Z5
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z5
+	VFMADD231PS Z13, Z9, Z6
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z13, Z10, Z6
+	VFMADD231PS Z13, Z8, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z6
+	VFMADD231PS Z13, Z9, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z13, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z12
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS.Z   (AX), K1, Z13
@@ -4685,7 +5176,7 @@ pixel18:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -4780,9 +5271,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_7s2(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX512_7s2(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4823,7 +5314,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+112(FP), $0x00
+	CMPB      add+113(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4888,28 +5379,133 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS.Z   (BX), K1, Z8
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z9
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z10
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS.Z   (BX), K1, Z11
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z12
-	ADDQ        R13, BX
-	VMOVUPS.Z   (BX), K1, Z13
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (BX)(R13*2), K1, Z13
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS.Z   (BX), K1, Z14
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z9, Z0
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z10, Z0
+	VFMADD231PS Z15, Z8, Z1
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z11, Z0
+	VFMADD231PS Z15, Z9, Z1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z12, Z0
+	VFMADD231PS Z15, Z10, Z1
+	VFMADD231PS Z15, Z8, Z2
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z0
+	VFMADD231PS Z15, Z11, Z1
+	VFMADD231PS Z15, Z9, Z2
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z0
+	VFMADD231PS Z15, Z12, Z1
+	VFMADD231PS Z15, Z10, Z2
+	VFMADD231PS Z15, Z8, Z3
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z1
+	VFMADD231PS Z15, Z11, Z2
+	VFMADD231PS Z15, Z9, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z1
+	VFMADD231PS Z15, Z12, Z2
+	VFMADD231PS Z15, Z10, Z3
+	VFMADD231PS Z15, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z2
+	VFMADD231PS Z15, Z11, Z3
+	VFMADD231PS Z15, Z9, Z4
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z2
+	VFMADD231PS Z15, Z12, Z3
+	VFMADD231PS Z15, Z10, Z4
+	VFMADD231PS Z15, Z8, Z5
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z3
+	VFMADD231PS Z15, Z11, Z4
+	VFMADD231PS Z15, Z9, Z5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z3
+	VFMADD231PS Z15, Z12, Z4
+	VFMADD231PS Z15, Z10, Z5
+	VFMADD231PS Z15, Z8, Z6
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z4
+	VFMADD231PS Z15, Z11, Z5
+	VFMADD231PS Z15, Z9, Z6
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z4
+	VFMADD231PS Z15, Z12, Z5
+	VFMADD231PS Z15, Z10, Z6
+	VFMADD231PS Z15, Z8, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z5
+	VFMADD231PS Z15, Z11, Z6
+	VFMADD231PS Z15, Z9, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z5
+	VFMADD231PS Z15, Z12, Z6
+	VFMADD231PS Z15, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z6
+	VFMADD231PS Z15, Z11, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z6
+	VFMADD231PS Z15, Z12, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (BX)(R13*2), K1, Z13
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z14
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS.Z   (AX), K1, Z15
@@ -5094,7 +5690,7 @@ pixel20:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -6515,9 +7111,9 @@ stored:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_1s1(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX2_1s1(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -6552,7 +7148,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+112(FP), $0x00
+	CMPB    add+113(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -6617,15 +7213,46 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	VMOVUPS     (BX), Y8
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y9
+	VFMADD231PS Y9, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y9
+	VFMADD231PS Y9, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y9
+	VFMADD231PS Y9, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y9
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMOVUPS     (BX), Y8
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS     (AX), Y9
@@ -6684,7 +7311,7 @@ pixel7:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -6771,7 +7398,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+112(FP), $0x00
+	CMPB       add+113(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -6836,15 +7463,46 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
 
 rowCut:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y9
+	VFMADD231PS Y9, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y9
+	VFMADD231PS Y9, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y9
+	VFMADD231PS Y9, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y9
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMASKMOVPS  (BX), Y15, Y8
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         lateCut
 	VMASKMOVPS  (AX), Y15, Y9
@@ -6903,7 +7561,7 @@ pixel7Cut:
 nextCut:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  rowCut
+	JNE  edgeCut
 
 storeCut:
 	MOVQ       R10, R13
@@ -6976,9 +7634,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_2s1(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX2_2s1(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -7013,7 +7671,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+112(FP), $0x00
+	CMPB    add+113(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -7078,18 +7736,60 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS     (BX), Y8
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y9
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y10
+	VFMADD231PS Y10, Y9, Y0
+	VFMADD231PS Y10, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y10
+	VFMADD231PS Y10, Y9, Y1
+	VFMADD231PS Y10, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y10
+	VFMADD231PS Y10, Y9, Y2
+	VFMADD231PS Y10, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y3
+	VFMADD231PS Y10, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y10
+	VFMADD231PS Y10, Y9, Y4
+	VFMADD231PS Y10, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y10
+	VFMADD231PS Y10, Y9, Y5
+	VFMADD231PS Y10, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y10
+	VFMADD231PS Y10, Y9, Y6
+	VFMADD231PS Y10, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS     (AX), Y10
@@ -7162,7 +7862,7 @@ pixel8:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -7251,7 +7951,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+112(FP), $0x00
+	CMPB       add+113(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -7316,18 +8016,60 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
 
 rowCut:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMASKMOVPS  (BX), Y15, Y8
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y9
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y0
+	VFMADD231PS Y10, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VFMADD231PS Y10, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y2
+	VFMADD231PS Y10, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VFMADD231PS Y10, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y4
+	VFMADD231PS Y10, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y5
+	VFMADD231PS Y10, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y6
+	VFMADD231PS Y10, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         lateCut
 	VMASKMOVPS  (AX), Y15, Y10
@@ -7400,7 +8142,7 @@ pixel8Cut:
 nextCut:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  rowCut
+	JNE  edgeCut
 
 storeCut:
 	MOVQ       R10, R13
@@ -7475,9 +8217,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_3s1(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX2_3s1(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -7512,7 +8254,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+112(FP), $0x00
+	CMPB    add+113(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -7577,20 +8319,71 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS     (BX), Y8
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y9
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y9, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y9, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y9, Y6
+	VFMADD231PS Y11, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y9, Y7
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS     (AX), Y11
@@ -7677,7 +8470,7 @@ pixel9:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -7768,7 +8561,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+112(FP), $0x00
+	CMPB       add+113(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -7833,20 +8626,71 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
 
 rowCut:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMASKMOVPS  (BX), Y15, Y8
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y9
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y9, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y9, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y9, Y6
+	VFMADD231PS Y11, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y9, Y7
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         lateCut
 	VMASKMOVPS  (AX), Y15, Y11
@@ -7933,7 +8777,7 @@ pixel9Cut:
 nextCut:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  rowCut
+	JNE  edgeCut
 
 storeCut:
 	MOVQ       R10, R13
@@ -8010,9 +8854,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_4s1(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX2_4s1(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -8047,7 +8891,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+112(FP), $0x00
+	CMPB    add+113(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -8112,22 +8956,86 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS     (BX), Y8
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y9
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS     (BX), Y11
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y12
+	VFMADD231PS Y12, Y9, Y0
+	VFMADD231PS Y12, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y12
+	VFMADD231PS Y12, Y10, Y0
+	VFMADD231PS Y12, Y9, Y1
+	VFMADD231PS Y12, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y12
+	VFMADD231PS Y12, Y11, Y0
+	VFMADD231PS Y12, Y10, Y1
+	VFMADD231PS Y12, Y9, Y2
+	VFMADD231PS Y12, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y1
+	VFMADD231PS Y12, Y10, Y2
+	VFMADD231PS Y12, Y9, Y3
+	VFMADD231PS Y12, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y12
+	VFMADD231PS Y12, Y11, Y2
+	VFMADD231PS Y12, Y10, Y3
+	VFMADD231PS Y12, Y9, Y4
+	VFMADD231PS Y12, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y12
+	VFMADD231PS Y12, Y11, Y3
+	VFMADD231PS Y12, Y10, Y4
+	VFMADD231PS Y12, Y9, Y5
+	VFMADD231PS Y12, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y12
+	VFMADD231PS Y12, Y11, Y4
+	VFMADD231PS Y12, Y10, Y5
+	VFMADD231PS Y12, Y9, Y6
+	VFMADD231PS Y12, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y5
+	VFMADD231PS Y12, Y10, Y6
+	VFMADD231PS Y12, Y9, Y7
+	VMOVUPS     (AX)(R11*1), Y12
+	VFMADD231PS Y12, Y11, Y6
+	VFMADD231PS Y12, Y10, Y7
+	VMOVUPS     (AX)(R11*2), Y12
+	VFMADD231PS Y12, Y11, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS     (AX), Y12
@@ -8228,7 +9136,7 @@ pixel10:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -8321,7 +9229,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+112(FP), $0x00
+	CMPB       add+113(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -8386,22 +9294,86 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
 
 rowCut:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMASKMOVPS  (BX), Y15, Y8
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y9
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y12
+	VFMADD231PS Y12, Y9, Y0
+	VFMADD231PS Y12, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y12
+	VFMADD231PS Y12, Y10, Y0
+	VFMADD231PS Y12, Y9, Y1
+	VFMADD231PS Y12, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y12
+	VFMADD231PS Y12, Y11, Y0
+	VFMADD231PS Y12, Y10, Y1
+	VFMADD231PS Y12, Y9, Y2
+	VFMADD231PS Y12, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y1
+	VFMADD231PS Y12, Y10, Y2
+	VFMADD231PS Y12, Y9, Y3
+	VFMADD231PS Y12, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y12
+	VFMADD231PS Y12, Y11, Y2
+	VFMADD231PS Y12, Y10, Y3
+	VFMADD231PS Y12, Y9, Y4
+	VFMADD231PS Y12, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y12
+	VFMADD231PS Y12, Y11, Y3
+	VFMADD231PS Y12, Y10, Y4
+	VFMADD231PS Y12, Y9, Y5
+	VFMADD231PS Y12, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y12
+	VFMADD231PS Y12, Y11, Y4
+	VFMADD231PS Y12, Y10, Y5
+	VFMADD231PS Y12, Y9, Y6
+	VFMADD231PS Y12, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y5
+	VFMADD231PS Y12, Y10, Y6
+	VFMADD231PS Y12, Y9, Y7
+	VMASKMOVPS  (AX)(R11*1), Y15, Y12
+	VFMADD231PS Y12, Y11, Y6
+	VFMADD231PS Y12, Y10, Y7
+	VMASKMOVPS  (AX)(R11*2), Y15, Y12
+	VFMADD231PS Y12, Y11, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         lateCut
 	VMASKMOVPS  (AX), Y15, Y12
@@ -8502,7 +9474,7 @@ pixel10Cut:
 nextCut:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  rowCut
+	JNE  edgeCut
 
 storeCut:
 	MOVQ       R10, R13
@@ -8581,9 +9553,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_5s1(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX2_5s1(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -8618,7 +9590,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+112(FP), $0x00
+	CMPB    add+113(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -8683,24 +9655,97 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS     (BX), Y8
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y9
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS     (BX), Y11
+	VMOVUPS     (BX)(R13*1), Y12
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y9, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y9, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VFMADD231PS Y13, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y9, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y9, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VFMADD231PS Y13, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y9, Y7
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y11, Y7
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
-	VMOVUPS     (BX), Y12
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (BX)(R13*1), Y12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS     (AX), Y13
@@ -8815,7 +9860,7 @@ pixel11:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -8910,7 +9955,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+112(FP), $0x00
+	CMPB       add+113(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -8975,24 +10020,97 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
 
 rowCut:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMASKMOVPS  (BX), Y15, Y8
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y9
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (BX)(R13*1), Y15, Y12
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y9, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y9, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VFMADD231PS Y13, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y9, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y9, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VFMADD231PS Y13, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y9, Y7
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y11, Y7
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y12
+	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (BX)(R13*1), Y15, Y12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         lateCut
 	VMASKMOVPS  (AX), Y15, Y13
@@ -9107,7 +10225,7 @@ pixel11Cut:
 nextCut:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  rowCut
+	JNE  edgeCut
 
 storeCut:
 	MOVQ       R10, R13
@@ -9188,9 +10306,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_7s1(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX2_7s1(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -9223,7 +10341,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+112(FP), $0x00
+	CMPB    add+113(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -9282,28 +10400,116 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS     (BX), Y7
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y8
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y9
+	VMOVUPS     (BX)(R13*1), Y8
+	VMOVUPS     (BX)(R13*2), Y9
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS     (BX), Y10
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y11
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y12
+	VMOVUPS     (BX)(R13*1), Y11
+	VMOVUPS     (BX)(R13*2), Y12
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS     (BX), Y13
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y7, Y0
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y8, Y0
+	VFMADD231PS Y14, Y7, Y1
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y8, Y1
+	VFMADD231PS Y14, Y7, Y2
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VFMADD231PS Y14, Y7, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y8, Y3
+	VFMADD231PS Y14, Y7, Y4
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VFMADD231PS Y14, Y7, Y5
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y8, Y5
+	VFMADD231PS Y14, Y7, Y6
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y8, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y9, Y6
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y10, Y6
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y11, Y6
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y12, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y7
+	VMOVUPS     (BX)(R13*1), Y8
+	VMOVUPS     (BX)(R13*2), Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y11
+	VMOVUPS     (BX)(R13*2), Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y13
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS     (AX), Y14
@@ -9433,7 +10639,7 @@ pixel12:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -9524,7 +10730,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+112(FP), $0x00
+	CMPB       add+113(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -9583,28 +10789,116 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
 
 rowCut:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMASKMOVPS  (BX), Y15, Y7
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y8
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y9
+	VMASKMOVPS  (BX)(R13*1), Y15, Y8
+	VMASKMOVPS  (BX)(R13*2), Y15, Y9
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMASKMOVPS  (BX), Y15, Y10
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y11
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y12
+	VMASKMOVPS  (BX)(R13*1), Y15, Y11
+	VMASKMOVPS  (BX)(R13*2), Y15, Y12
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMASKMOVPS  (BX), Y15, Y13
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y7, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y8, Y0
+	VFMADD231PS Y14, Y7, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y8, Y1
+	VFMADD231PS Y14, Y7, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VFMADD231PS Y14, Y7, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y8, Y3
+	VFMADD231PS Y14, Y7, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VFMADD231PS Y14, Y7, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y8, Y5
+	VFMADD231PS Y14, Y7, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y8, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y9, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y10, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y11, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y12, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y7
+	VMASKMOVPS  (BX)(R13*1), Y15, Y8
+	VMASKMOVPS  (BX)(R13*2), Y15, Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y11
+	VMASKMOVPS  (BX)(R13*2), Y15, Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y13
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         lateCut
 	VMASKMOVPS  (AX), Y15, Y14
@@ -9734,7 +11028,7 @@ pixel12Cut:
 nextCut:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  rowCut
+	JNE  edgeCut
 
 storeCut:
 	MOVQ       R10, R13
@@ -9813,9 +11107,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_3s2(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX2_3s2(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -9850,7 +11144,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+112(FP), $0x00
+	CMPB    add+113(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -9915,20 +11209,80 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS     (BX), Y8
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y9
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y0
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y9, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y2
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y8, Y3
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y9, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y4
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y9, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y6
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y8, Y7
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y9, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS     (AX), Y11
@@ -10057,7 +11411,7 @@ pixel16:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -10162,7 +11516,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+112(FP), $0x00
+	CMPB       add+113(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -10227,20 +11581,80 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
 
 rowCut:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMASKMOVPS  (BX), Y15, Y8
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y9
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y0
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y2
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y8, Y3
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y4
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y8, Y7
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         lateCut
 	VMASKMOVPS  (AX), Y15, Y11
@@ -10369,7 +11783,7 @@ pixel16Cut:
 nextCut:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  rowCut
+	JNE  edgeCut
 
 storeCut:
 	MOVQ       R10, R13
@@ -10460,9 +11874,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_5s2(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX2_5s2(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -10497,7 +11911,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+112(FP), $0x00
+	CMPB    add+113(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -10562,24 +11976,106 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS     (BX), Y8
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y9
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS     (BX), Y11
+	VMOVUPS     (BX)(R13*1), Y12
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y9, Y0
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y9, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y8, Y3
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y9, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y9, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y8, Y7
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y9, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y11, Y7
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
-	VMOVUPS     (BX), Y12
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (BX)(R13*1), Y12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS     (AX), Y13
@@ -10736,7 +12232,7 @@ pixel18:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -10845,7 +12341,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+112(FP), $0x00
+	CMPB       add+113(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -10910,24 +12406,106 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
 
 rowCut:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMASKMOVPS  (BX), Y15, Y8
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y9
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (BX)(R13*1), Y15, Y12
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y9, Y0
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y9, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y8, Y3
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y9, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y9, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y8, Y7
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y9, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y7
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y12
+	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (BX)(R13*1), Y15, Y12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         lateCut
 	VMASKMOVPS  (AX), Y15, Y13
@@ -11084,7 +12662,7 @@ pixel18Cut:
 nextCut:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  rowCut
+	JNE  edgeCut
 
 storeCut:
 	MOVQ       R10, R13
@@ -11179,9 +12757,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, add bool)
+// func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_7s2(SB), NOSPLIT, $0-113
+TEXT ·depthRowAVX2_7s2(SB), NOSPLIT, $0-114
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -11214,7 +12792,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+112(FP), $0x00
+	CMPB    add+113(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -11273,28 +12851,123 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
 
 row:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMOVUPS     (BX), Y7
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y8
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y9
+	VMOVUPS     (BX)(R13*1), Y8
+	VMOVUPS     (BX)(R13*2), Y9
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS     (BX), Y10
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y11
-	ADDQ        R13, BX
-	VMOVUPS     (BX), Y12
+	VMOVUPS     (BX)(R13*1), Y11
+	VMOVUPS     (BX)(R13*2), Y12
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMOVUPS     (BX), Y13
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y7, Y0
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y8, Y0
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y7, Y1
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y8, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y7, Y2
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y7, Y3
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y7, Y4
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y7, Y5
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y8, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y7, Y6
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y8, Y6
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y9, Y6
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y10, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y11, Y6
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y6
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y7
+	VMOVUPS     (BX)(R13*1), Y8
+	VMOVUPS     (BX)(R13*2), Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y11
+	VMOVUPS     (BX)(R13*2), Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y13
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         late
 	VMOVUPS     (AX), Y14
@@ -11460,7 +13133,7 @@ pixel18:
 next:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  row
+	JNE  edge
 
 store:
 	MOVQ    R10, R13
@@ -11563,7 +13236,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+112(FP), $0x00
+	CMPB       add+113(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -11622,28 +13295,123 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
 
 rowCut:
 	MOVQ        (SI), AX
 	MOVQ        8(SI), BX
-	MOVQ        16(SI), DX
-	MOVQ        24(SI), CX
 	ADDQ        R8, AX
 	ADDQ        R9, BX
 	MOVQ        wStep+56(FP), R13
 	VMASKMOVPS  (BX), Y15, Y7
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y8
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y9
+	VMASKMOVPS  (BX)(R13*1), Y15, Y8
+	VMASKMOVPS  (BX)(R13*2), Y15, Y9
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMASKMOVPS  (BX), Y15, Y10
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y11
-	ADDQ        R13, BX
-	VMASKMOVPS  (BX), Y15, Y12
+	VMASKMOVPS  (BX)(R13*1), Y15, Y11
+	VMASKMOVPS  (BX)(R13*2), Y15, Y12
+	LEAQ        (BX)(R13*2), BX
 	ADDQ        R13, BX
 	VMASKMOVPS  (BX), Y15, Y13
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y7, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y8, Y0
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y7, Y1
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y8, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y7, Y2
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y7, Y3
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y7, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y7, Y5
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y8, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y7, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y8, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y9, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y10, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y11, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y7
+	VMASKMOVPS  (BX)(R13*1), Y15, Y8
+	VMASKMOVPS  (BX)(R13*2), Y15, Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y11
+	VMASKMOVPS  (BX)(R13*2), Y15, Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y13
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
 	TESTQ       DX, DX
 	JNE         lateCut
 	VMASKMOVPS  (AX), Y15, Y14
@@ -11809,7 +13577,7 @@ pixel18Cut:
 nextCut:
 	ADDQ $0x20, SI
 	DECQ DI
-	JNE  rowCut
+	JNE  edgeCut
 
 storeCut:
 	MOVQ       R10, R13

@@ -18,19 +18,20 @@ import (
 
 // depthRow writes the kernel for windows of k columns and the given stride. rows is a table of four words for each row of the
 // window: the offsets of its first pixel inside the image and of its weights, then the numbers, counted from the first pixel of a
-// tile, of the first pixel and the one behind the last. The first output of a tile is y; outs of them are stored. ahead, unless 0, is
+// tile, of the first pixel and the one behind the last. Only where edge is set do these numbers cut
+// the tile. The first output of a tile is y; outs of them are stored. ahead, unless 0, is
 // how far from y the memory lies that will be written soon. All steps are in bytes.
 func depthRow(s isa, k, stride int) {
 	name := fmt.Sprintf("depthRow%s_%ds%d", s.name, k, stride)
 	TEXT(name, NOSPLIT, "func(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, "+
-		"channels int, mask *int32, tiles int, outs int, ahead int, add bool)")
+		"channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s is DepthRow for windows of %d columns and stride %d, in tiles of %d outputs.", name, k, stride, depthTile(s, k)))
 	tile := depthTile(s, k)
 	pixels := (tile-1)*stride + k
 	sums, w, x, spare := s.regs[:tile], s.regs[tile:tile+k], s.regs[tile+k], s.regs[len(s.regs)-1]
 	px, pw, end, begin, row, left := reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI
-	x0, w0, y0, step, channels, t := reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13
+	x0, w0, y0, step, channels, t, step3 := reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13, reg.R15
 
 	body := func(m masks, suffix string) {
 		label := func(format string, args ...any) string { return fmt.Sprintf(format, args...) + suffix }
@@ -76,21 +77,65 @@ func depthRow(s isa, k, stride int) {
 		Load(Param("nrows"), left)
 		TESTQ(left, left)
 		JEQ(LabelRef(label("store")))
-		Label(label("row"))
-		MOVQ(Mem{Base: row}, px)
-		MOVQ(Mem{Base: row, Disp: 8}, pw)
-		MOVQ(Mem{Base: row, Disp: 16}, begin)
-		MOVQ(Mem{Base: row, Disp: 24}, end)
-		ADDQ(x0, px)
-		ADDQ(w0, pw)
-		for q, v := range w {
-			if q > 0 {
-				ADDQ(t, pw)
-			} else if k > 1 {
+		weights := func() {
+			MOVQ(Mem{Base: row}, px)
+			MOVQ(Mem{Base: row, Disp: 8}, pw)
+			ADDQ(x0, px)
+			ADDQ(w0, pw)
+			if k > 1 {
 				Load(Param("wStep"), t)
 			}
-			m.load(0, Mem{Base: pw}, v)
+			for q, v := range w {
+				switch q % 3 {
+				case 0:
+					if q > 0 {
+						LEAQ(Mem{Base: pw, Index: t, Scale: 2}, pw)
+						ADDQ(t, pw)
+					}
+					m.load(0, Mem{Base: pw}, v)
+				default:
+					m.load(0, Mem{Base: pw, Index: t, Scale: uint8(q % 3)}, v)
+				}
+			}
 		}
+		visit := func(u int, from Mem) {
+			if k == 1 && s.lanes == 16 {
+				VFMADD231PS(from, w[0], reg.K1, sums[u])
+				return
+			}
+			m.load(0, from, x)
+			for i, v := range sums {
+				if q := u - i*stride; 0 <= q && q < k {
+					VFMADD231PS(x, w[q], v)
+				}
+			}
+		}
+		CMPB(param("edge"), Imm(0))
+		JNE(LabelRef(label("edge")))
+		LEAQ(Mem{Base: step, Index: step, Scale: 2}, step3)
+		Label(label("row"))
+		weights()
+		for u := range pixels {
+			switch u % 4 {
+			case 0:
+				if u > 0 {
+					LEAQ(Mem{Base: px, Index: step, Scale: 4}, px)
+				}
+				visit(u, Mem{Base: px})
+			case 3:
+				visit(u, Mem{Base: px, Index: step3, Scale: 1})
+			default:
+				visit(u, Mem{Base: px, Index: step, Scale: uint8(u % 4)})
+			}
+		}
+		ADDQ(Imm(32), row)
+		DECQ(left)
+		JNE(LabelRef(label("row")))
+		JMP(LabelRef(label("store")))
+		Label(label("edge"))
+		weights()
+		MOVQ(Mem{Base: row, Disp: 16}, begin)
+		MOVQ(Mem{Base: row, Disp: 24}, end)
 		TESTQ(begin, begin)
 		JNE(LabelRef(label("late")))
 		for u := range pixels {
@@ -99,22 +144,13 @@ func depthRow(s isa, k, stride int) {
 				CMPQ(end, Imm(uint64(u)))
 				JEQ(LabelRef(label("next")))
 			}
-			if k == 1 && s.lanes == 16 {
-				VFMADD231PS(Mem{Base: px}, w[0], reg.K1, sums[u])
-			} else {
-				m.load(0, Mem{Base: px}, x)
-				for i, v := range sums {
-					if q := u - i*stride; 0 <= q && q < k {
-						VFMADD231PS(x, w[q], v)
-					}
-				}
-			}
+			visit(u, Mem{Base: px})
 			ADDQ(step, px)
 		}
 		Label(label("next"))
 		ADDQ(Imm(32), row)
 		DECQ(left)
-		JNE(LabelRef(label("row")))
+		JNE(LabelRef(label("edge")))
 		Label(label("store"))
 		MOVQ(y0, t)
 		Load(Param("yStep"), px)
