@@ -7,7 +7,8 @@
 // each worker copies a stripe of the image, with its padding, to memory that stays in its cache, and the tile kernels
 // read the rows of the product from there. The data gradient is the same computation over dy, once for each residue of the
 // pixel's position modulo the stride. The weight gradient sums outer products over the pixels of a fixed number of chunks,
-// which are then added in order. A depthwise convolution, whose products would have one column, has loops of its own.
+// which are then added in order. A depthwise convolution, whose products would have one column, has a way of its own: it reads
+// images in place, with several outputs of a row in registers.
 //
 // Nothing depends on the number of workers but the time and the scratch memory.
 package conv
@@ -86,6 +87,10 @@ func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[T], e
 	if e.Moments != nil && (e.Add != nil || e.Act.Kind != kernel.Identity) {
 		panic("conv: forward: moments are of the sum alone")
 	}
+	if s.Depthwise() {
+		depthForward(p, s, y, x, w, e, scratch)
+		return
+	}
 	if usesWinograd[T](s) {
 		j := getTiles[T](s, false, p.Workers())
 		j.run(p, y, x, w, e, scratch)
@@ -110,6 +115,10 @@ func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[T], e
 // DataGrad computes dx, the gradient of a scalar by x, from dy, its gradient by y. scratch has ScratchDataGrad elements.
 func DataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w []T, scratch []T) {
 	s.check("data gradient", len(dy), len(dx), len(w), len(scratch), ScratchDataGrad(s, p.Workers()))
+	if s.Depthwise() {
+		depthDataGrad(p, s, dx, dy, w, scratch)
+		return
+	}
 	if usesWinograd[T](s) {
 		j := getTiles[T](s, true, p.Workers())
 		j.run(p, dx, dy, Filter[T]{Raw: w}, Epilogue[T]{}, scratch)
@@ -125,6 +134,10 @@ func DataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w []T, scratch 
 // WeightGrad computes dw, the gradient of a scalar by w, from x and dy. scratch has ScratchWeightGrad elements.
 func WeightGrad[T kernel.Float](p *parallel.Pool, s Shape, dw, x, dy []T, scratch []T) {
 	s.check("weight gradient", len(dy), len(x), len(dw), len(scratch), ScratchWeightGrad(s, p.Workers()))
+	if s.Depthwise() {
+		depthWeightGrad(p, s, dw, x, dy, scratch)
+		return
+	}
 	if usesWinograd[T](s) {
 		weightGradByTiles(p, s, dw, x, dy, scratch)
 		return
@@ -138,6 +151,9 @@ func WeightGrad[T kernel.Float](p *parallel.Pool, s Shape, dw, x, dy []T, scratc
 
 // ScratchForward returns the elements of scratch memory Forward needs on a pool of so many workers.
 func ScratchForward(s Shape, workers int) int {
+	if s.Depthwise() {
+		return PackedLen(s) + depthUnits(s)*gatherLen(s.O)
+	}
 	g := forwardGrid(s.flat())
 	n := g.units()*gatherLen(s.O) + packedLen(s, s.C, s.O) + g.scratch(workers)
 	if s.winograd() {
@@ -149,6 +165,9 @@ func ScratchForward(s Shape, workers int) int {
 
 // ScratchDataGrad returns the elements of scratch memory DataGrad needs on a pool of so many workers.
 func ScratchDataGrad(s Shape, workers int) int {
+	if s.Depthwise() {
+		return PackedLen(s)
+	}
 	g := dataGrid(s.flat())
 	n := packedLen(s, s.O, s.C) + g.scratch(workers)
 	if s.winograd() {

@@ -14,7 +14,6 @@ type job[T kernel.Float] struct {
 	groups     int
 	srcC, dstC int // channels of one group
 	shape      Shape
-	depth      bool
 	transposed bool // DataGrad: the weights are read with input and output exchanged
 
 	phases []phase
@@ -53,12 +52,9 @@ type weightBlock struct {
 
 // forward prepares the one phase of Forward.
 func (j *job[T]) forward(s Shape) {
-	j.shape, j.depth, j.transposed = s, s.Depthwise(), false
+	j.shape, j.transposed = s, false
 	j.grid = forwardGrid(s)
 	j.groups, j.srcC, j.dstC = s.Group, s.C/s.Group, s.O/s.Group
-	if j.depth {
-		j.groups, j.dstC = 1, s.C
-	}
 	j.imageC, j.rowC = s.OH*s.OW*s.O, s.OW*s.O
 	j.reset(1)
 	f := &j.phases[0]
@@ -85,12 +81,9 @@ func (j *job[T]) forward(s Shape) {
 
 // dataGrad prepares the StrideH·StrideW phases of DataGrad.
 func (j *job[T]) dataGrad(s Shape) {
-	j.shape, j.depth, j.transposed = s, s.Depthwise(), true
+	j.shape, j.transposed = s, true
 	j.grid = dataGrid(s)
 	j.groups, j.srcC, j.dstC = s.Group, s.O/s.Group, s.C/s.Group
-	if j.depth {
-		j.groups, j.dstC = 1, s.C
-	}
 	j.imageC, j.rowC = s.H*s.W*s.C, s.StrideH*s.W*s.C
 	j.reset(s.StrideH * s.StrideW)
 	packed := 0
@@ -205,12 +198,6 @@ func (j *job[T]) pack(_, lo, hi int) {
 		group, b, panel := i/count/len(j.blocks), j.blocks[i/count%len(j.blocks)], i%count
 		f := &j.phases[b.phase]
 		panels := j.panels(group, f)
-		if j.depth {
-			for c := range j.dstC {
-				panels[b.offset*j.dstC+c] = j.weights[c*taps+b.tap]
-			}
-			continue
-		}
 		col := 0
 		for range panel {
 			col += kernel.PanelWidth[T](j.dstC - col)
@@ -270,10 +257,6 @@ func (j *job[T]) phase(f *phase, dst, src []T, n int) {
 			j.fill(dst, dstRow, group)
 		}
 		panels := j.panels(group, f)
-		if j.depth && f.k > 0 {
-			kernel.Depth(dst, dstRow, src, srcRow, f.taps, panels, j.dstC, j.dstC, j.bias != nil)
-			continue
-		}
 		for col := 0; col < j.dstC && f.k > 0; {
 			nr := kernel.PanelWidth[T](j.dstC - col)
 			cols := min(nr, j.dstC-col)

@@ -32,6 +32,10 @@ func PackedLen(s Shape) int {
 // Pack lays weights out for Forward, which does so itself in every call that gets none. packed has PackedLen elements; it fits
 // one kernel variant only, and Forward must be given the same memory.
 func Pack[T kernel.Float](p *parallel.Pool, s Shape, packed, w []T) {
+	if s.Depthwise() {
+		depthPack(p, s, packed, w)
+		return
+	}
 	if usesWinograd[T](s) {
 		j := getTiles[T](s, false, p.Workers())
 		j.pack(p, packed, w)

@@ -34,21 +34,17 @@ type weightPlan struct {
 	chunks int
 	parts  int // pieces of the weights
 	blocks int // of at most blockRows rows of one tap of one group
-	depth  bool
 }
 
 func planWeights(s Shape) weightPlan {
 	p := weightPlan{
 		grid: forwardGrid(s), group: s.Group, in: s.C / s.Group, out: s.O / s.Group,
-		taps: s.KH * s.KW, depth: s.Depthwise(),
+		taps: s.KH * s.KW,
 	}
 	p.padded = true // always copied: Outer reads past the last pixel
 	p.run = p.in
 	if s.DilW == 1 && s.Group == 1 {
 		p.taps, p.run = s.KH, s.KW*p.in
-	}
-	if p.depth {
-		p.group, p.in, p.out, p.run = 1, 1, s.C, 1
 	}
 	p.outs = roundUp(p.out)
 	row := p.width()*p.c*p.stepH + p.cols*s.O
@@ -56,9 +52,6 @@ func planWeights(s Shape) weightPlan {
 	p.blocks = p.group * p.taps * ((p.run + blockRows - 1) / blockRows)
 	p.chunks = max(1, min(maxChunks, maxPartial/p.partial(), p.units()))
 	p.parts = min((minTasks+p.chunks-1)/p.chunks, p.blocks)
-	if p.depth {
-		p.parts = 1
-	}
 	return p
 }
 
@@ -70,6 +63,9 @@ func ScratchWeightGrad(s Shape, workers int) int {
 	if s.pointwise() {
 		p := pointPlanOf(s)
 		return p.scratch(workers)
+	}
+	if s.Depthwise() {
+		return depthSumsScratch(s)
 	}
 	p := planWeights(s.flat())
 	n := p.chunks*p.partial() + kernel.Lanes + p.scratch(workers)
@@ -105,7 +101,7 @@ func weightGrad[T kernel.Float](p *parallel.Pool, s Shape, dw, x, dy, scratch []
 	j.partials, j.copied = kernel.Align(scratch[:size]), scratch[size:]
 	j.offsets = j.offsets[:0]
 	for i := range s.KH {
-		if j.taps == s.KH && !j.depth {
+		if j.taps == s.KH {
 			j.offsets = append(j.offsets, i*s.DilH*j.pitch())
 			continue
 		}
@@ -131,11 +127,6 @@ func (j *weightJob[T]) tasks(worker, lo, hi int) {
 			image, row, rows := j.unit(u)
 			load(&j.grid, stripe, j.x, image, row, rows)
 			dy := j.dy[(image*j.rows+row)*j.cols*j.shape.O:]
-			if j.depth {
-				kernel.DepthOuter(partial, j.outs, stripe, j.stepW*j.c, j.stepH*j.pitch(), j.offsets, dy,
-					j.shape.O, j.cols*j.shape.O, rows, j.cols, j.c, u > first)
-				continue
-			}
 			for b := part * j.blocks / j.parts; b < (part+1)*j.blocks/j.parts; b++ {
 				j.block(partial, b, stripe, dy, rows, u > first)
 			}

@@ -72,25 +72,145 @@ func fence()
 //go:noescape
 func transposeAVX2(dst *float32, dstStep int, src *float32, srcStep int, count int)
 
-// depthAVX512 is Depth for 8 rows.
+// depthRowAVX512_1s1 is DepthRow for windows of 1 columns and stride 1, in tiles of 8 outputs.
 //
 //go:noescape
-func depthAVX512(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, w *float32, ldw int, n int, mask *int32, add bool)
+func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 
-// depthAVX2 is Depth for 8 rows.
+// depthRowAVX512_2s1 is DepthRow for windows of 2 columns and stride 1, in tiles of 8 outputs.
 //
 //go:noescape
-func depthAVX2(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, w *float32, ldw int, n int, mask *int32, add bool)
+func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 
-// depthOuterAVX512 is DepthOuter for one vector of channels, of which mask keeps the first ones, and up to 9 taps.
+// depthRowAVX512_3s1 is DepthRow for windows of 3 columns and stride 1, in tiles of 8 outputs.
 //
 //go:noescape
-func depthOuterAVX512(c *float32, ldc int, a *float32, aStep int, aSeg int, taps *int, ntaps int, b *float32, bStep int, bSeg int, segs int, n int, mask *int32, add bool)
+func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
 
-// depthOuterAVX2 is DepthOuter for one vector of channels, of which mask keeps the first ones, and up to 9 taps.
+// depthRowAVX512_4s1 is DepthRow for windows of 4 columns and stride 1, in tiles of 8 outputs.
 //
 //go:noescape
-func depthOuterAVX2(c *float32, ldc int, a *float32, aStep int, aSeg int, taps *int, ntaps int, b *float32, bStep int, bSeg int, segs int, n int, mask *int32, add bool)
+func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX512_5s1 is DepthRow for windows of 5 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX512_7s1 is DepthRow for windows of 7 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX512_3s2 is DepthRow for windows of 3 columns and stride 2, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX512_5s2 is DepthRow for windows of 5 columns and stride 2, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX512_7s2 is DepthRow for windows of 7 columns and stride 2, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthSumsAVX512_1 is DepthSums for windows of 1 columns, 1 rows of them.
+//
+//go:noescape
+func depthSumsAVX512_1(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthSumsAVX512_3 is DepthSums for windows of 3 columns, 3 rows of them.
+//
+//go:noescape
+func depthSumsAVX512_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthSumsAVX512_5 is DepthSums for windows of 5 columns, 5 rows of them.
+//
+//go:noescape
+func depthSumsAVX512_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthSumsAVX512_7 is DepthSums for windows of 7 columns, 4 rows of them.
+//
+//go:noescape
+func depthSumsAVX512_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthRowAVX2_1s1 is DepthRow for windows of 1 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX2_2s1 is DepthRow for windows of 2 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX2_3s1 is DepthRow for windows of 3 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX2_4s1 is DepthRow for windows of 4 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX2_5s1 is DepthRow for windows of 5 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX2_7s1 is DepthRow for windows of 7 columns and stride 1, in tiles of 7 outputs.
+//
+//go:noescape
+func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX2_3s2 is DepthRow for windows of 3 columns and stride 2, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX2_5s2 is DepthRow for windows of 5 columns and stride 2, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthRowAVX2_7s2 is DepthRow for windows of 7 columns and stride 2, in tiles of 7 outputs.
+//
+//go:noescape
+func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+
+// depthSumsAVX2_1 is DepthSums for windows of 1 columns, 1 rows of them.
+//
+//go:noescape
+func depthSumsAVX2_1(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthSumsAVX2_3 is DepthSums for windows of 3 columns, 3 rows of them.
+//
+//go:noescape
+func depthSumsAVX2_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthSumsAVX2_5 is DepthSums for windows of 5 columns, 2 rows of them.
+//
+//go:noescape
+func depthSumsAVX2_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthSumsAVX2_7 is DepthSums for windows of 7 columns, 1 rows of them.
+//
+//go:noescape
+func depthSumsAVX2_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// windowMaxAVX512 is WindowMax.
+//
+//go:noescape
+func windowMaxAVX512(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+
+// windowMaxGradAVX512 is WindowMaxGrad.
+//
+//go:noescape
+func windowMaxGradAVX512(dx *float32, dy *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
 
 // addAVX512 is Add; mask keeps the first elements of the last vector.
 //
@@ -326,6 +446,16 @@ func clampGradAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *floa
 //
 //go:noescape
 func clampGradStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// windowMaxAVX2 is WindowMax.
+//
+//go:noescape
+func windowMaxAVX2(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+
+// windowMaxGradAVX2 is WindowMaxGrad.
+//
+//go:noescape
+func windowMaxGradAVX2(dx *float32, dy *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
 
 // addAVX2 is Add; mask keeps the first elements of the last vector.
 //

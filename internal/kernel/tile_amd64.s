@@ -2357,510 +2357,13185 @@ square:
 	VZEROUPPER
 	RET
 
-// func depthAVX512(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, w *float32, ldw int, n int, mask *int32, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·depthAVX512(SB), NOSPLIT, $0-81
-	MOVQ   a+16(FP), R12
-	MOVQ   aRow+24(FP), R13
-	MOVQ   (R13), AX
-	LEAQ   (R12)(AX*4), AX
-	MOVQ   8(R13), BX
-	LEAQ   (R12)(BX*4), BX
-	MOVQ   16(R13), CX
-	LEAQ   (R12)(CX*4), CX
-	MOVQ   24(R13), DX
-	LEAQ   (R12)(DX*4), DX
-	MOVQ   32(R13), R8
-	LEAQ   (R12)(R8*4), R8
-	MOVQ   40(R13), R9
-	LEAQ   (R12)(R9*4), R9
-	MOVQ   48(R13), R10
-	LEAQ   (R12)(R10*4), R10
-	MOVQ   56(R13), R11
-	LEAQ   (R12)(R11*4), R11
-	MOVQ   n+64(FP), R15
+// func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_1s1(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
 	KXNORW K1, K1, K1
 
 channels:
-	CMPQ      R15, $0x10
-	JGE       start
-	MOVQ      R15, SI
-	MOVQ      mask+72(FP), R15
-	VMOVDQU32 (R15), Z10
-	VPMOVD2M  Z10, K1
-	MOVQ      SI, R15
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
 
 start:
-	VPXORD    Z0, Z0, Z0
-	VPXORD    Z1, Z1, Z1
-	VPXORD    Z2, Z2, Z2
-	VPXORD    Z3, Z3, Z3
-	VPXORD    Z4, Z4, Z4
-	VPXORD    Z5, Z5, Z5
-	VPXORD    Z6, Z6, Z6
-	VPXORD    Z7, Z7, Z7
-	CMPB      add+80(FP), $0x00
-	JEQ       taps
-	MOVQ      c+0(FP), R12
-	MOVQ      cRow+8(FP), R13
-	MOVQ      (R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z0
-	MOVQ      8(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z1
-	MOVQ      16(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z2
-	MOVQ      24(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z3
-	MOVQ      32(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z4
-	MOVQ      40(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z5
-	MOVQ      48(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z6
-	MOVQ      56(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z7
+	CMPB      add+113(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
 
-taps:
-	MOVQ taps+32(FP), DI
-	MOVQ ntaps+40(FP), R13
-	MOVQ w+48(FP), SI
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
 
-tap:
-	MOVQ        (DI), R12
-	VMOVUPS.Z   (SI), K1, Z8
-	VFMADD231PS (AX)(R12*4), Z8, K1, Z0
-	VFMADD231PS (BX)(R12*4), Z8, K1, Z1
-	VFMADD231PS (CX)(R12*4), Z8, K1, Z2
-	VFMADD231PS (DX)(R12*4), Z8, K1, Z3
-	VFMADD231PS (R8)(R12*4), Z8, K1, Z4
-	VFMADD231PS (R9)(R12*4), Z8, K1, Z5
-	VFMADD231PS (R10)(R12*4), Z8, K1, Z6
-	VFMADD231PS (R11)(R12*4), Z8, K1, Z7
-	ADDQ        ldw+56(FP), SI
-	ADDQ        $0x08, DI
-	DECQ        R13
-	JNE         tap
-	MOVQ        c+0(FP), R12
-	MOVQ        cRow+8(FP), R13
-	MOVQ        (R13), DI
-	VMOVUPS     Z0, K1, (R12)(DI*4)
-	MOVQ        8(R13), DI
-	VMOVUPS     Z1, K1, (R12)(DI*4)
-	MOVQ        16(R13), DI
-	VMOVUPS     Z2, K1, (R12)(DI*4)
-	MOVQ        24(R13), DI
-	VMOVUPS     Z3, K1, (R12)(DI*4)
-	MOVQ        32(R13), DI
-	VMOVUPS     Z4, K1, (R12)(DI*4)
-	MOVQ        40(R13), DI
-	VMOVUPS     Z5, K1, (R12)(DI*4)
-	MOVQ        48(R13), DI
-	VMOVUPS     Z6, K1, (R12)(DI*4)
-	MOVQ        56(R13), DI
-	VMOVUPS     Z7, K1, (R12)(DI*4)
-	ADDQ        $0x40, AX
-	ADDQ        $0x40, BX
-	ADDQ        $0x40, CX
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, R8
-	ADDQ        $0x40, R9
-	ADDQ        $0x40, R10
-	ADDQ        $0x40, R11
-	ADDQ        $0x40, c+0(FP)
-	ADDQ        $0x40, w+48(FP)
-	SUBQ        $0x10, R15
-	JGT         channels
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMOVUPS.Z   (BX), K1, Z8
+	VFMADD231PS (AX), Z8, K1, Z0
+	VFMADD231PS (AX)(R11*1), Z8, K1, Z1
+	VFMADD231PS (AX)(R11*2), Z8, K1, Z2
+	VFMADD231PS (AX)(R15*1), Z8, K1, Z3
+	LEAQ        (AX)(R11*4), AX
+	VFMADD231PS (AX), Z8, K1, Z4
+	VFMADD231PS (AX)(R11*1), Z8, K1, Z5
+	VFMADD231PS (AX)(R11*2), Z8, K1, Z6
+	VFMADD231PS (AX)(R15*1), Z8, K1, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMOVUPS.Z   (BX), K1, Z8
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VFMADD231PS (AX), Z8, K1, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
 	VZEROUPPER
 	RET
 
-// func depthAVX2(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, w *float32, ldw int, n int, mask *int32, add bool)
-// Requires: AVX, AVX2, FMA3
-TEXT ·depthAVX2(SB), NOSPLIT, $0-81
-	MOVQ     a+16(FP), R12
-	MOVQ     aRow+24(FP), R13
-	MOVQ     (R13), AX
-	LEAQ     (R12)(AX*4), AX
-	MOVQ     8(R13), BX
-	LEAQ     (R12)(BX*4), BX
-	MOVQ     16(R13), CX
-	LEAQ     (R12)(CX*4), CX
-	MOVQ     24(R13), DX
-	LEAQ     (R12)(DX*4), DX
-	MOVQ     32(R13), R8
-	LEAQ     (R12)(R8*4), R8
-	MOVQ     40(R13), R9
-	LEAQ     (R12)(R9*4), R9
-	MOVQ     48(R13), R10
-	LEAQ     (R12)(R10*4), R10
-	MOVQ     56(R13), R11
-	LEAQ     (R12)(R11*4), R11
-	MOVQ     n+64(FP), R15
-	VPCMPEQD Y10, Y10, Y10
+// func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_2s1(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
 
 channels:
-	CMPQ    R15, $0x08
-	JGE     start
-	MOVQ    R15, SI
-	MOVQ    mask+72(FP), R15
-	VMOVUPS (R15), Y10
-	MOVQ    SI, R15
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
 
 start:
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
-	CMPB       add+80(FP), $0x00
-	JEQ        taps
-	MOVQ       c+0(FP), R12
-	MOVQ       cRow+8(FP), R13
-	MOVQ       (R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y0
-	MOVQ       8(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y1
-	MOVQ       16(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y2
-	MOVQ       24(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y3
-	MOVQ       32(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y4
-	MOVQ       40(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y5
-	MOVQ       48(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y6
-	MOVQ       56(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y7
+	CMPB      add+113(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
 
-taps:
-	MOVQ taps+32(FP), DI
-	MOVQ ntaps+40(FP), R13
-	MOVQ w+48(FP), SI
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
 
-tap:
-	MOVQ        (DI), R12
-	VMASKMOVPS  (SI), Y10, Y8
-	VMASKMOVPS  (AX)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y0
-	VMASKMOVPS  (BX)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y1
-	VMASKMOVPS  (CX)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y2
-	VMASKMOVPS  (DX)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y3
-	VMASKMOVPS  (R8)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y4
-	VMASKMOVPS  (R9)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y5
-	VMASKMOVPS  (R10)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y6
-	VMASKMOVPS  (R11)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y7
-	ADDQ        ldw+56(FP), SI
-	ADDQ        $0x08, DI
-	DECQ        R13
-	JNE         tap
-	MOVQ        c+0(FP), R12
-	MOVQ        cRow+8(FP), R13
-	MOVQ        (R13), DI
-	VMASKMOVPS  Y0, Y10, (R12)(DI*4)
-	MOVQ        8(R13), DI
-	VMASKMOVPS  Y1, Y10, (R12)(DI*4)
-	MOVQ        16(R13), DI
-	VMASKMOVPS  Y2, Y10, (R12)(DI*4)
-	MOVQ        24(R13), DI
-	VMASKMOVPS  Y3, Y10, (R12)(DI*4)
-	MOVQ        32(R13), DI
-	VMASKMOVPS  Y4, Y10, (R12)(DI*4)
-	MOVQ        40(R13), DI
-	VMASKMOVPS  Y5, Y10, (R12)(DI*4)
-	MOVQ        48(R13), DI
-	VMASKMOVPS  Y6, Y10, (R12)(DI*4)
-	MOVQ        56(R13), DI
-	VMASKMOVPS  Y7, Y10, (R12)(DI*4)
-	ADDQ        $0x20, AX
-	ADDQ        $0x20, BX
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DX
-	ADDQ        $0x20, R8
-	ADDQ        $0x20, R9
-	ADDQ        $0x20, R10
-	ADDQ        $0x20, R11
-	ADDQ        $0x20, c+0(FP)
-	ADDQ        $0x20, w+48(FP)
-	SUBQ        $0x08, R15
-	JGT         channels
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z0
+	VFMADD231PS Z10, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z10
+	VFMADD231PS Z10, Z9, Z1
+	VFMADD231PS Z10, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z2
+	VFMADD231PS Z10, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z3
+	VFMADD231PS Z10, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z4
+	VFMADD231PS Z10, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z10
+	VFMADD231PS Z10, Z9, Z5
+	VFMADD231PS Z10, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z6
+	VFMADD231PS Z10, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z0
+	VFMADD231PS Z10, Z8, Z1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z1
+	VFMADD231PS Z10, Z8, Z2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z2
+	VFMADD231PS Z10, Z8, Z3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z3
+	VFMADD231PS Z10, Z8, Z4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z4
+	VFMADD231PS Z10, Z8, Z5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z5
+	VFMADD231PS Z10, Z8, Z6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z6
+	VFMADD231PS Z10, Z8, Z7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
 	VZEROUPPER
 	RET
 
-// func depthOuterAVX512(c *float32, ldc int, a *float32, aStep int, aSeg int, taps *int, ntaps int, b *float32, bStep int, bSeg int, segs int, n int, mask *int32, add bool)
+// func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_3s1(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+113(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z0
+	VFMADD231PS Z11, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z9, Z1
+	VFMADD231PS Z11, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z9, Z2
+	VFMADD231PS Z11, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z9, Z3
+	VFMADD231PS Z11, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z3
+	VFMADD231PS Z11, Z9, Z4
+	VFMADD231PS Z11, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z4
+	VFMADD231PS Z11, Z9, Z5
+	VFMADD231PS Z11, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z5
+	VFMADD231PS Z11, Z9, Z6
+	VFMADD231PS Z11, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z6
+	VFMADD231PS Z11, Z9, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z0
+	VFMADD231PS Z11, Z8, Z1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z9, Z1
+	VFMADD231PS Z11, Z8, Z2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z9, Z2
+	VFMADD231PS Z11, Z8, Z3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z9, Z3
+	VFMADD231PS Z11, Z8, Z4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z3
+	VFMADD231PS Z11, Z9, Z4
+	VFMADD231PS Z11, Z8, Z5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z4
+	VFMADD231PS Z11, Z9, Z5
+	VFMADD231PS Z11, Z8, Z6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z5
+	VFMADD231PS Z11, Z9, Z6
+	VFMADD231PS Z11, Z8, Z7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z6
+	VFMADD231PS Z11, Z9, Z7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_4s1(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+113(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z12
+	VFMADD231PS Z12, Z9, Z0
+	VFMADD231PS Z12, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z12
+	VFMADD231PS Z12, Z10, Z0
+	VFMADD231PS Z12, Z9, Z1
+	VFMADD231PS Z12, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z12
+	VFMADD231PS Z12, Z11, Z0
+	VFMADD231PS Z12, Z10, Z1
+	VFMADD231PS Z12, Z9, Z2
+	VFMADD231PS Z12, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z1
+	VFMADD231PS Z12, Z10, Z2
+	VFMADD231PS Z12, Z9, Z3
+	VFMADD231PS Z12, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z12
+	VFMADD231PS Z12, Z11, Z2
+	VFMADD231PS Z12, Z10, Z3
+	VFMADD231PS Z12, Z9, Z4
+	VFMADD231PS Z12, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z12
+	VFMADD231PS Z12, Z11, Z3
+	VFMADD231PS Z12, Z10, Z4
+	VFMADD231PS Z12, Z9, Z5
+	VFMADD231PS Z12, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z12
+	VFMADD231PS Z12, Z11, Z4
+	VFMADD231PS Z12, Z10, Z5
+	VFMADD231PS Z12, Z9, Z6
+	VFMADD231PS Z12, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z5
+	VFMADD231PS Z12, Z10, Z6
+	VFMADD231PS Z12, Z9, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z12
+	VFMADD231PS Z12, Z11, Z6
+	VFMADD231PS Z12, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z12
+	VFMADD231PS Z12, Z11, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z9, Z0
+	VFMADD231PS Z12, Z8, Z1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z10, Z0
+	VFMADD231PS Z12, Z9, Z1
+	VFMADD231PS Z12, Z8, Z2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z0
+	VFMADD231PS Z12, Z10, Z1
+	VFMADD231PS Z12, Z9, Z2
+	VFMADD231PS Z12, Z8, Z3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z1
+	VFMADD231PS Z12, Z10, Z2
+	VFMADD231PS Z12, Z9, Z3
+	VFMADD231PS Z12, Z8, Z4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z2
+	VFMADD231PS Z12, Z10, Z3
+	VFMADD231PS Z12, Z9, Z4
+	VFMADD231PS Z12, Z8, Z5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z3
+	VFMADD231PS Z12, Z10, Z4
+	VFMADD231PS Z12, Z9, Z5
+	VFMADD231PS Z12, Z8, Z6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z4
+	VFMADD231PS Z12, Z10, Z5
+	VFMADD231PS Z12, Z9, Z6
+	VFMADD231PS Z12, Z8, Z7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z5
+	VFMADD231PS Z12, Z10, Z6
+	VFMADD231PS Z12, Z9, Z7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z6
+	VFMADD231PS Z12, Z10, Z7
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_5s1(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+113(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z9, Z0
+	VFMADD231PS Z13, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z10, Z0
+	VFMADD231PS Z13, Z9, Z1
+	VFMADD231PS Z13, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z0
+	VFMADD231PS Z13, Z10, Z1
+	VFMADD231PS Z13, Z9, Z2
+	VFMADD231PS Z13, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z0
+	VFMADD231PS Z13, Z11, Z1
+	VFMADD231PS Z13, Z10, Z2
+	VFMADD231PS Z13, Z9, Z3
+	VFMADD231PS Z13, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z12, Z1
+	VFMADD231PS Z13, Z11, Z2
+	VFMADD231PS Z13, Z10, Z3
+	VFMADD231PS Z13, Z9, Z4
+	VFMADD231PS Z13, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z2
+	VFMADD231PS Z13, Z11, Z3
+	VFMADD231PS Z13, Z10, Z4
+	VFMADD231PS Z13, Z9, Z5
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z12, Z3
+	VFMADD231PS Z13, Z11, Z4
+	VFMADD231PS Z13, Z10, Z5
+	VFMADD231PS Z13, Z9, Z6
+	VFMADD231PS Z13, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z13, Z11, Z5
+	VFMADD231PS Z13, Z10, Z6
+	VFMADD231PS Z13, Z9, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z13, Z11, Z6
+	VFMADD231PS Z13, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z13, Z11, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z9, Z0
+	VFMADD231PS Z13, Z8, Z1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z10, Z0
+	VFMADD231PS Z13, Z9, Z1
+	VFMADD231PS Z13, Z8, Z2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z0
+	VFMADD231PS Z13, Z10, Z1
+	VFMADD231PS Z13, Z9, Z2
+	VFMADD231PS Z13, Z8, Z3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z0
+	VFMADD231PS Z13, Z11, Z1
+	VFMADD231PS Z13, Z10, Z2
+	VFMADD231PS Z13, Z9, Z3
+	VFMADD231PS Z13, Z8, Z4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z1
+	VFMADD231PS Z13, Z11, Z2
+	VFMADD231PS Z13, Z10, Z3
+	VFMADD231PS Z13, Z9, Z4
+	VFMADD231PS Z13, Z8, Z5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z2
+	VFMADD231PS Z13, Z11, Z3
+	VFMADD231PS Z13, Z10, Z4
+	VFMADD231PS Z13, Z9, Z5
+	VFMADD231PS Z13, Z8, Z6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z3
+	VFMADD231PS Z13, Z11, Z4
+	VFMADD231PS Z13, Z10, Z5
+	VFMADD231PS Z13, Z9, Z6
+	VFMADD231PS Z13, Z8, Z7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z13, Z11, Z5
+	VFMADD231PS Z13, Z10, Z6
+	VFMADD231PS Z13, Z9, Z7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z13, Z11, Z6
+	VFMADD231PS Z13, Z10, Z7
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z13, Z11, Z7
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_7s1(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+113(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (BX)(R13*2), K1, Z13
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z14
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z9, Z0
+	VFMADD231PS Z15, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z10, Z0
+	VFMADD231PS Z15, Z9, Z1
+	VFMADD231PS Z15, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z11, Z0
+	VFMADD231PS Z15, Z10, Z1
+	VFMADD231PS Z15, Z9, Z2
+	VFMADD231PS Z15, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z12, Z0
+	VFMADD231PS Z15, Z11, Z1
+	VFMADD231PS Z15, Z10, Z2
+	VFMADD231PS Z15, Z9, Z3
+	VFMADD231PS Z15, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z0
+	VFMADD231PS Z15, Z12, Z1
+	VFMADD231PS Z15, Z11, Z2
+	VFMADD231PS Z15, Z10, Z3
+	VFMADD231PS Z15, Z9, Z4
+	VFMADD231PS Z15, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z0
+	VFMADD231PS Z15, Z13, Z1
+	VFMADD231PS Z15, Z12, Z2
+	VFMADD231PS Z15, Z11, Z3
+	VFMADD231PS Z15, Z10, Z4
+	VFMADD231PS Z15, Z9, Z5
+	VFMADD231PS Z15, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z14, Z1
+	VFMADD231PS Z15, Z13, Z2
+	VFMADD231PS Z15, Z12, Z3
+	VFMADD231PS Z15, Z11, Z4
+	VFMADD231PS Z15, Z10, Z5
+	VFMADD231PS Z15, Z9, Z6
+	VFMADD231PS Z15, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z2
+	VFMADD231PS Z15, Z13, Z3
+	VFMADD231PS Z15, Z12, Z4
+	VFMADD231PS Z15, Z11, Z5
+	VFMADD231PS Z15, Z10, Z6
+	VFMADD231PS Z15, Z9, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z14, Z3
+	VFMADD231PS Z15, Z13, Z4
+	VFMADD231PS Z15, Z12, Z5
+	VFMADD231PS Z15, Z11, Z6
+	VFMADD231PS Z15, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z4
+	VFMADD231PS Z15, Z13, Z5
+	VFMADD231PS Z15, Z12, Z6
+	VFMADD231PS Z15, Z11, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z14, Z5
+	VFMADD231PS Z15, Z13, Z6
+	VFMADD231PS Z15, Z12, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z6
+	VFMADD231PS Z15, Z13, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z14, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (BX)(R13*2), K1, Z13
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z14
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z9, Z0
+	VFMADD231PS Z15, Z8, Z1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z10, Z0
+	VFMADD231PS Z15, Z9, Z1
+	VFMADD231PS Z15, Z8, Z2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z11, Z0
+	VFMADD231PS Z15, Z10, Z1
+	VFMADD231PS Z15, Z9, Z2
+	VFMADD231PS Z15, Z8, Z3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z12, Z0
+	VFMADD231PS Z15, Z11, Z1
+	VFMADD231PS Z15, Z10, Z2
+	VFMADD231PS Z15, Z9, Z3
+	VFMADD231PS Z15, Z8, Z4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z0
+	VFMADD231PS Z15, Z12, Z1
+	VFMADD231PS Z15, Z11, Z2
+	VFMADD231PS Z15, Z10, Z3
+	VFMADD231PS Z15, Z9, Z4
+	VFMADD231PS Z15, Z8, Z5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z0
+	VFMADD231PS Z15, Z13, Z1
+	VFMADD231PS Z15, Z12, Z2
+	VFMADD231PS Z15, Z11, Z3
+	VFMADD231PS Z15, Z10, Z4
+	VFMADD231PS Z15, Z9, Z5
+	VFMADD231PS Z15, Z8, Z6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z1
+	VFMADD231PS Z15, Z13, Z2
+	VFMADD231PS Z15, Z12, Z3
+	VFMADD231PS Z15, Z11, Z4
+	VFMADD231PS Z15, Z10, Z5
+	VFMADD231PS Z15, Z9, Z6
+	VFMADD231PS Z15, Z8, Z7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z2
+	VFMADD231PS Z15, Z13, Z3
+	VFMADD231PS Z15, Z12, Z4
+	VFMADD231PS Z15, Z11, Z5
+	VFMADD231PS Z15, Z10, Z6
+	VFMADD231PS Z15, Z9, Z7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z3
+	VFMADD231PS Z15, Z13, Z4
+	VFMADD231PS Z15, Z12, Z5
+	VFMADD231PS Z15, Z11, Z6
+	VFMADD231PS Z15, Z10, Z7
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z4
+	VFMADD231PS Z15, Z13, Z5
+	VFMADD231PS Z15, Z12, Z6
+	VFMADD231PS Z15, Z11, Z7
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z5
+	VFMADD231PS Z15, Z13, Z6
+	VFMADD231PS Z15, Z12, Z7
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z6
+	VFMADD231PS Z15, Z13, Z7
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_3s2(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+113(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z0
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z8, Z1
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z8, Z2
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z2
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z8, Z3
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z3
+	VFMADD231PS Z11, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z4
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z4
+	VFMADD231PS Z11, Z8, Z5
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z5
+	VFMADD231PS Z11, Z8, Z6
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z6
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z6
+	VFMADD231PS Z11, Z8, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z0
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z8, Z1
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z1
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z8, Z2
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z2
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z8, Z3
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z3
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z3
+	VFMADD231PS Z11, Z8, Z4
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z4
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z4
+	VFMADD231PS Z11, Z8, Z5
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z5
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z5
+	VFMADD231PS Z11, Z8, Z6
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z6
+	ADDQ        R11, AX
+
+pixel14:
+	CMPQ        CX, $0x0e
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z6
+	VFMADD231PS Z11, Z8, Z7
+	ADDQ        R11, AX
+
+pixel15:
+	CMPQ        CX, $0x0f
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z7
+	ADDQ        R11, AX
+
+pixel16:
+	CMPQ        CX, $0x10
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	CMPQ DX, $0x0e
+	JEQ  pixel14
+	CMPQ DX, $0x0f
+	JEQ  pixel15
+	CMPQ DX, $0x10
+	JEQ  pixel16
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x10, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_5s2(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+113(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z9, Z0
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z10, Z0
+	VFMADD231PS Z13, Z8, Z1
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z0
+	VFMADD231PS Z13, Z9, Z1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z0
+	VFMADD231PS Z13, Z10, Z1
+	VFMADD231PS Z13, Z8, Z2
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z1
+	VFMADD231PS Z13, Z9, Z2
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z1
+	VFMADD231PS Z13, Z10, Z2
+	VFMADD231PS Z13, Z8, Z3
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z2
+	VFMADD231PS Z13, Z9, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z2
+	VFMADD231PS Z13, Z10, Z3
+	VFMADD231PS Z13, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z3
+	VFMADD231PS Z13, Z9, Z4
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z3
+	VFMADD231PS Z13, Z10, Z4
+	VFMADD231PS Z13, Z8, Z5
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z4
+	VFMADD231PS Z13, Z9, Z5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z13, Z10, Z5
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z5
+	VFMADD231PS Z13, Z9, Z6
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z13, Z10, Z6
+	VFMADD231PS Z13, Z8, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z6
+	VFMADD231PS Z13, Z9, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z13, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z9, Z0
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z10, Z0
+	VFMADD231PS Z13, Z8, Z1
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z0
+	VFMADD231PS Z13, Z9, Z1
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z0
+	VFMADD231PS Z13, Z10, Z1
+	VFMADD231PS Z13, Z8, Z2
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z1
+	VFMADD231PS Z13, Z9, Z2
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z1
+	VFMADD231PS Z13, Z10, Z2
+	VFMADD231PS Z13, Z8, Z3
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z2
+	VFMADD231PS Z13, Z9, Z3
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z2
+	VFMADD231PS Z13, Z10, Z3
+	VFMADD231PS Z13, Z8, Z4
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z3
+	VFMADD231PS Z13, Z9, Z4
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z3
+	VFMADD231PS Z13, Z10, Z4
+	VFMADD231PS Z13, Z8, Z5
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z4
+	VFMADD231PS Z13, Z9, Z5
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z13, Z10, Z5
+	VFMADD231PS Z13, Z8, Z6
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z5
+	VFMADD231PS Z13, Z9, Z6
+	ADDQ        R11, AX
+
+pixel14:
+	CMPQ        CX, $0x0e
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z13, Z10, Z6
+	VFMADD231PS Z13, Z8, Z7
+	ADDQ        R11, AX
+
+pixel15:
+	CMPQ        CX, $0x0f
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z6
+	VFMADD231PS Z13, Z9, Z7
+	ADDQ        R11, AX
+
+pixel16:
+	CMPQ        CX, $0x10
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z13, Z10, Z7
+	ADDQ        R11, AX
+
+pixel17:
+	CMPQ        CX, $0x11
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z7
+	ADDQ        R11, AX
+
+pixel18:
+	CMPQ        CX, $0x12
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	CMPQ DX, $0x0e
+	JEQ  pixel14
+	CMPQ DX, $0x0f
+	JEQ  pixel15
+	CMPQ DX, $0x10
+	JEQ  pixel16
+	CMPQ DX, $0x11
+	JEQ  pixel17
+	CMPQ DX, $0x12
+	JEQ  pixel18
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x10, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_7s2(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+113(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (BX)(R13*2), K1, Z13
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z14
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z9, Z0
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z10, Z0
+	VFMADD231PS Z15, Z8, Z1
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z11, Z0
+	VFMADD231PS Z15, Z9, Z1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z12, Z0
+	VFMADD231PS Z15, Z10, Z1
+	VFMADD231PS Z15, Z8, Z2
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z0
+	VFMADD231PS Z15, Z11, Z1
+	VFMADD231PS Z15, Z9, Z2
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z0
+	VFMADD231PS Z15, Z12, Z1
+	VFMADD231PS Z15, Z10, Z2
+	VFMADD231PS Z15, Z8, Z3
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z1
+	VFMADD231PS Z15, Z11, Z2
+	VFMADD231PS Z15, Z9, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z1
+	VFMADD231PS Z15, Z12, Z2
+	VFMADD231PS Z15, Z10, Z3
+	VFMADD231PS Z15, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z2
+	VFMADD231PS Z15, Z11, Z3
+	VFMADD231PS Z15, Z9, Z4
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z2
+	VFMADD231PS Z15, Z12, Z3
+	VFMADD231PS Z15, Z10, Z4
+	VFMADD231PS Z15, Z8, Z5
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z3
+	VFMADD231PS Z15, Z11, Z4
+	VFMADD231PS Z15, Z9, Z5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z3
+	VFMADD231PS Z15, Z12, Z4
+	VFMADD231PS Z15, Z10, Z5
+	VFMADD231PS Z15, Z8, Z6
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z4
+	VFMADD231PS Z15, Z11, Z5
+	VFMADD231PS Z15, Z9, Z6
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z4
+	VFMADD231PS Z15, Z12, Z5
+	VFMADD231PS Z15, Z10, Z6
+	VFMADD231PS Z15, Z8, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z5
+	VFMADD231PS Z15, Z11, Z6
+	VFMADD231PS Z15, Z9, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z5
+	VFMADD231PS Z15, Z12, Z6
+	VFMADD231PS Z15, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z6
+	VFMADD231PS Z15, Z11, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z6
+	VFMADD231PS Z15, Z12, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (BX)(R13*2), K1, Z13
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z14
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z9, Z0
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z10, Z0
+	VFMADD231PS Z15, Z8, Z1
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z11, Z0
+	VFMADD231PS Z15, Z9, Z1
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z12, Z0
+	VFMADD231PS Z15, Z10, Z1
+	VFMADD231PS Z15, Z8, Z2
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z0
+	VFMADD231PS Z15, Z11, Z1
+	VFMADD231PS Z15, Z9, Z2
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z0
+	VFMADD231PS Z15, Z12, Z1
+	VFMADD231PS Z15, Z10, Z2
+	VFMADD231PS Z15, Z8, Z3
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z1
+	VFMADD231PS Z15, Z11, Z2
+	VFMADD231PS Z15, Z9, Z3
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z1
+	VFMADD231PS Z15, Z12, Z2
+	VFMADD231PS Z15, Z10, Z3
+	VFMADD231PS Z15, Z8, Z4
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z2
+	VFMADD231PS Z15, Z11, Z3
+	VFMADD231PS Z15, Z9, Z4
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z2
+	VFMADD231PS Z15, Z12, Z3
+	VFMADD231PS Z15, Z10, Z4
+	VFMADD231PS Z15, Z8, Z5
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z3
+	VFMADD231PS Z15, Z11, Z4
+	VFMADD231PS Z15, Z9, Z5
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z3
+	VFMADD231PS Z15, Z12, Z4
+	VFMADD231PS Z15, Z10, Z5
+	VFMADD231PS Z15, Z8, Z6
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z4
+	VFMADD231PS Z15, Z11, Z5
+	VFMADD231PS Z15, Z9, Z6
+	ADDQ        R11, AX
+
+pixel14:
+	CMPQ        CX, $0x0e
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z4
+	VFMADD231PS Z15, Z12, Z5
+	VFMADD231PS Z15, Z10, Z6
+	VFMADD231PS Z15, Z8, Z7
+	ADDQ        R11, AX
+
+pixel15:
+	CMPQ        CX, $0x0f
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z5
+	VFMADD231PS Z15, Z11, Z6
+	VFMADD231PS Z15, Z9, Z7
+	ADDQ        R11, AX
+
+pixel16:
+	CMPQ        CX, $0x10
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z5
+	VFMADD231PS Z15, Z12, Z6
+	VFMADD231PS Z15, Z10, Z7
+	ADDQ        R11, AX
+
+pixel17:
+	CMPQ        CX, $0x11
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z6
+	VFMADD231PS Z15, Z11, Z7
+	ADDQ        R11, AX
+
+pixel18:
+	CMPQ        CX, $0x12
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z6
+	VFMADD231PS Z15, Z12, Z7
+	ADDQ        R11, AX
+
+pixel19:
+	CMPQ        CX, $0x13
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z7
+	ADDQ        R11, AX
+
+pixel20:
+	CMPQ        CX, $0x14
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	CMPQ DX, $0x0e
+	JEQ  pixel14
+	CMPQ DX, $0x0f
+	JEQ  pixel15
+	CMPQ DX, $0x10
+	JEQ  pixel16
+	CMPQ DX, $0x11
+	JEQ  pixel17
+	CMPQ DX, $0x12
+	JEQ  pixel18
+	CMPQ DX, $0x13
+	JEQ  pixel19
+	CMPQ DX, $0x14
+	JEQ  pixel20
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x10, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX512_1(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·depthOuterAVX512(SB), NOSPLIT, $0-105
-	MOVQ      mask+96(FP), R15
-	VMOVDQU32 (R15), Z11
-	VPMOVD2M  Z11, K1
-	VPXORD    Z0, Z0, Z0
-	VPXORD    Z1, Z1, Z1
-	VPXORD    Z2, Z2, Z2
-	VPXORD    Z3, Z3, Z3
-	VPXORD    Z4, Z4, Z4
-	VPXORD    Z5, Z5, Z5
-	VPXORD    Z6, Z6, Z6
-	VPXORD    Z7, Z7, Z7
-	VPXORD    Z8, Z8, Z8
-	CMPB      add+104(FP), $0x00
-	JEQ       start
-	MOVQ      c+0(FP), SI
-	VMOVUPS.Z (SI), K1, Z0
-	CMPQ      ntaps+48(FP), $0x01
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z1
-	CMPQ      ntaps+48(FP), $0x02
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z2
-	CMPQ      ntaps+48(FP), $0x03
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z3
-	CMPQ      ntaps+48(FP), $0x04
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z4
-	CMPQ      ntaps+48(FP), $0x05
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z5
-	CMPQ      ntaps+48(FP), $0x06
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z6
-	CMPQ      ntaps+48(FP), $0x07
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z7
-	CMPQ      ntaps+48(FP), $0x08
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z8
+TEXT ·depthSumsAVX512_1(SB), NOSPLIT, $24-160
+	MOVQ   xStep+24(FP), AX
+	MOVQ   dyStep+72(FP), DX
+	MOVQ   advance+40(FP), SI
+	KXNORW K1, K1, K1
 
-start:
-	MOVQ taps+40(FP), R15
-	MOVQ (R15), AX
-	MOVQ 8(R15), BX
-	MOVQ 16(R15), CX
-	MOVQ 24(R15), DX
-	MOVQ 32(R15), R8
-	MOVQ 40(R15), R9
-	MOVQ 48(R15), R10
-	MOVQ 56(R15), R11
-	MOVQ 64(R15), R12
+channels:
+	CMPQ      channels+144(FP), $0x10
+	JGE       full
+	MOVQ      mask+152(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
 
 segment:
-	MOVQ a+16(FP), SI
-	MOVQ b+56(FP), DI
-	MOVQ n+88(FP), R13
-	MOVQ aStep+24(FP), R15
+	MOVQ rows+48(FP), R15
+	MOVQ (R15), R8
+	ADDQ (SP), R8
+	MOVQ 8(SP), CX
+	MOVQ mids+112(FP), DI
+	SUBQ $0x04, DI
+	JLT  rest
 
-pixel:
-	VMOVUPS.Z   (DI), K1, Z9
-	VFMADD231PS (SI)(AX*1), Z9, K1, Z0
-	VFMADD231PS (SI)(BX*1), Z9, K1, Z1
-	VFMADD231PS (SI)(CX*1), Z9, K1, Z2
-	VFMADD231PS (SI)(DX*1), Z9, K1, Z3
-	VFMADD231PS (SI)(R8*1), Z9, K1, Z4
-	VFMADD231PS (SI)(R9*1), Z9, K1, Z5
-	VFMADD231PS (SI)(R10*1), Z9, K1, Z6
-	VFMADD231PS (SI)(R11*1), Z9, K1, Z7
-	VFMADD231PS (SI)(R12*1), Z9, K1, Z8
-	ADDQ        R15, SI
-	ADDQ        bStep+64(FP), DI
-	DECQ        R13
-	JNE         pixel
-	MOVQ        aSeg+32(FP), R15
-	ADDQ        R15, a+16(FP)
-	MOVQ        bSeg+72(FP), R15
-	ADDQ        R15, b+56(FP)
-	DECQ        segs+80(FP)
-	JNE         segment
-	MOVQ        c+0(FP), SI
-	VMOVUPS     Z0, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x01
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z1, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x02
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z2, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x03
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z3, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x04
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z4, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x05
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z5, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x06
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z6, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x07
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z7, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x08
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z8, K1, (SI)
+four:
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS (R8), Z4, K1, Z0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS (R8), Z4, K1, Z1
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS (R8), Z4, K1, Z2
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS (R8), Z4, K1, Z3
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	SUBQ        $0x04, DI
+	JGE         four
+
+rest:
+	ADDQ  $0x04, DI
+	TESTQ DI, DI
+	JEQ   right
+
+all:
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS (R8), Z4, K1, Z0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ      xSeg+32(FP), R15
+	ADDQ      R15, (SP)
+	MOVQ      dySeg+80(FP), R15
+	ADDQ      R15, 8(SP)
+	DECQ      16(SP)
+	JNE       segment
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z3, Z2, Z2
+	VADDPS    Z2, Z0, Z0
+	MOVQ      rows+48(FP), R13
+	MOVQ      8(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z5
+	VADDPS    Z0, Z5, Z5
+	VMOVUPS   Z5, K1, (R15)
+	ADDQ      $0x40, dw+0(FP)
+	ADDQ      $0x40, x+16(FP)
+	ADDQ      $0x40, dy+64(FP)
+	SUBQ      $0x10, channels+144(FP)
+	JGT       channels
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX512_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·depthSumsAVX512_3(SB), NOSPLIT, $24-160
+	MOVQ   xStep+24(FP), AX
+	MOVQ   dyStep+72(FP), DX
+	MOVQ   advance+40(FP), SI
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      channels+144(FP), $0x10
+	JGE       full
+	MOVQ      mask+152(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
+
+segment:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  32(R15), R10
+	ADDQ  (SP), R10
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   mid
+
+left:
+	CMPQ R13, $0x01
+	JEQ  from1
+	CMPQ R13, $0x02
+	JEQ  from2
+
+from1:
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS (R8)(AX*1), Z9, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z9, K1, Z2
+	VFMADD231PS (R9)(AX*1), Z9, K1, Z4
+	VFMADD231PS (R9)(AX*2), Z9, K1, Z5
+	VFMADD231PS (R10)(AX*1), Z9, K1, Z7
+	VFMADD231PS (R10)(AX*2), Z9, K1, Z8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	JMP         leftDone
+
+from2:
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS (R8)(AX*2), Z9, K1, Z2
+	VFMADD231PS (R9)(AX*2), Z9, K1, Z5
+	VFMADD231PS (R10)(AX*2), Z9, K1, Z8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+
+leftDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  left
+
+mid:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   right
+
+all:
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS (R8), Z9, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z9, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z9, K1, Z2
+	VFMADD231PS (R9), Z9, K1, Z3
+	VFMADD231PS (R9)(AX*1), Z9, K1, Z4
+	VFMADD231PS (R9)(AX*2), Z9, K1, Z5
+	VFMADD231PS (R10), Z9, K1, Z6
+	VFMADD231PS (R10)(AX*1), Z9, K1, Z7
+	VFMADD231PS (R10)(AX*2), Z9, K1, Z8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   ended
+
+edge:
+	CMPQ R13, $0x01
+	JEQ  to1
+	CMPQ R13, $0x02
+	JEQ  to2
+
+to1:
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS (R8), Z9, K1, Z0
+	VFMADD231PS (R9), Z9, K1, Z3
+	VFMADD231PS (R10), Z9, K1, Z6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	JMP         rightDone
+
+to2:
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS (R8), Z9, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z9, K1, Z1
+	VFMADD231PS (R9), Z9, K1, Z3
+	VFMADD231PS (R9)(AX*1), Z9, K1, Z4
+	VFMADD231PS (R10), Z9, K1, Z6
+	VFMADD231PS (R10)(AX*1), Z9, K1, Z7
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+
+rightDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edge
+
+ended:
+	MOVQ      xSeg+32(FP), R15
+	ADDQ      R15, (SP)
+	MOVQ      dySeg+80(FP), R15
+	ADDQ      R15, 8(SP)
+	DECQ      16(SP)
+	JNE       segment
+	MOVQ      rows+48(FP), R13
+	MOVQ      8(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z0, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z1, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z2, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	CMPQ      count+56(FP), $0x01
+	JEQ       stored
+	MOVQ      24(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z3, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z4, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z5, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	CMPQ      count+56(FP), $0x02
+	JEQ       stored
+	MOVQ      40(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z6, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z7, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z8, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+
+stored:
+	ADDQ $0x40, dw+0(FP)
+	ADDQ $0x40, x+16(FP)
+	ADDQ $0x40, dy+64(FP)
+	SUBQ $0x10, channels+144(FP)
+	JGT  channels
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX512_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·depthSumsAVX512_5(SB), NOSPLIT, $24-160
+	MOVQ   xStep+24(FP), AX
+	LEAQ   (AX)(AX*2), BX
+	MOVQ   dyStep+72(FP), DX
+	MOVQ   advance+40(FP), SI
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      channels+144(FP), $0x10
+	JGE       full
+	MOVQ      mask+152(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	VPXORD Z24, Z24, Z24
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
+
+segment:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  32(R15), R10
+	ADDQ  (SP), R10
+	MOVQ  48(R15), R11
+	ADDQ  (SP), R11
+	MOVQ  64(R15), R12
+	ADDQ  (SP), R12
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   mid
+
+left:
+	CMPQ R13, $0x01
+	JEQ  from1
+	CMPQ R13, $0x02
+	JEQ  from2
+	CMPQ R13, $0x03
+	JEQ  from3
+	CMPQ R13, $0x04
+	JEQ  from4
+
+from1:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z25, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z25, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z25, K1, Z4
+	VFMADD231PS (R9)(AX*1), Z25, K1, Z6
+	VFMADD231PS (R9)(AX*2), Z25, K1, Z7
+	VFMADD231PS (R9)(BX*1), Z25, K1, Z8
+	VFMADD231PS (R9)(AX*4), Z25, K1, Z9
+	VFMADD231PS (R10)(AX*1), Z25, K1, Z11
+	VFMADD231PS (R10)(AX*2), Z25, K1, Z12
+	VFMADD231PS (R10)(BX*1), Z25, K1, Z13
+	VFMADD231PS (R10)(AX*4), Z25, K1, Z14
+	VFMADD231PS (R11)(AX*1), Z25, K1, Z16
+	VFMADD231PS (R11)(AX*2), Z25, K1, Z17
+	VFMADD231PS (R11)(BX*1), Z25, K1, Z18
+	VFMADD231PS (R11)(AX*4), Z25, K1, Z19
+	VFMADD231PS (R12)(AX*1), Z25, K1, Z21
+	VFMADD231PS (R12)(AX*2), Z25, K1, Z22
+	VFMADD231PS (R12)(BX*1), Z25, K1, Z23
+	VFMADD231PS (R12)(AX*4), Z25, K1, Z24
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	JMP         leftDone
+
+from2:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8)(AX*2), Z25, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z25, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z25, K1, Z4
+	VFMADD231PS (R9)(AX*2), Z25, K1, Z7
+	VFMADD231PS (R9)(BX*1), Z25, K1, Z8
+	VFMADD231PS (R9)(AX*4), Z25, K1, Z9
+	VFMADD231PS (R10)(AX*2), Z25, K1, Z12
+	VFMADD231PS (R10)(BX*1), Z25, K1, Z13
+	VFMADD231PS (R10)(AX*4), Z25, K1, Z14
+	VFMADD231PS (R11)(AX*2), Z25, K1, Z17
+	VFMADD231PS (R11)(BX*1), Z25, K1, Z18
+	VFMADD231PS (R11)(AX*4), Z25, K1, Z19
+	VFMADD231PS (R12)(AX*2), Z25, K1, Z22
+	VFMADD231PS (R12)(BX*1), Z25, K1, Z23
+	VFMADD231PS (R12)(AX*4), Z25, K1, Z24
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	JMP         leftDone
+
+from3:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8)(BX*1), Z25, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z25, K1, Z4
+	VFMADD231PS (R9)(BX*1), Z25, K1, Z8
+	VFMADD231PS (R9)(AX*4), Z25, K1, Z9
+	VFMADD231PS (R10)(BX*1), Z25, K1, Z13
+	VFMADD231PS (R10)(AX*4), Z25, K1, Z14
+	VFMADD231PS (R11)(BX*1), Z25, K1, Z18
+	VFMADD231PS (R11)(AX*4), Z25, K1, Z19
+	VFMADD231PS (R12)(BX*1), Z25, K1, Z23
+	VFMADD231PS (R12)(AX*4), Z25, K1, Z24
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	JMP         leftDone
+
+from4:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8)(AX*4), Z25, K1, Z4
+	VFMADD231PS (R9)(AX*4), Z25, K1, Z9
+	VFMADD231PS (R10)(AX*4), Z25, K1, Z14
+	VFMADD231PS (R11)(AX*4), Z25, K1, Z19
+	VFMADD231PS (R12)(AX*4), Z25, K1, Z24
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+
+leftDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  left
+
+mid:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   right
+
+all:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8), Z25, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z25, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z25, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z25, K1, Z4
+	VFMADD231PS (R9), Z25, K1, Z5
+	VFMADD231PS (R9)(AX*1), Z25, K1, Z6
+	VFMADD231PS (R9)(AX*2), Z25, K1, Z7
+	VFMADD231PS (R9)(BX*1), Z25, K1, Z8
+	VFMADD231PS (R9)(AX*4), Z25, K1, Z9
+	VFMADD231PS (R10), Z25, K1, Z10
+	VFMADD231PS (R10)(AX*1), Z25, K1, Z11
+	VFMADD231PS (R10)(AX*2), Z25, K1, Z12
+	VFMADD231PS (R10)(BX*1), Z25, K1, Z13
+	VFMADD231PS (R10)(AX*4), Z25, K1, Z14
+	VFMADD231PS (R11), Z25, K1, Z15
+	VFMADD231PS (R11)(AX*1), Z25, K1, Z16
+	VFMADD231PS (R11)(AX*2), Z25, K1, Z17
+	VFMADD231PS (R11)(BX*1), Z25, K1, Z18
+	VFMADD231PS (R11)(AX*4), Z25, K1, Z19
+	VFMADD231PS (R12), Z25, K1, Z20
+	VFMADD231PS (R12)(AX*1), Z25, K1, Z21
+	VFMADD231PS (R12)(AX*2), Z25, K1, Z22
+	VFMADD231PS (R12)(BX*1), Z25, K1, Z23
+	VFMADD231PS (R12)(AX*4), Z25, K1, Z24
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   ended
+
+edge:
+	CMPQ R13, $0x01
+	JEQ  to1
+	CMPQ R13, $0x02
+	JEQ  to2
+	CMPQ R13, $0x03
+	JEQ  to3
+	CMPQ R13, $0x04
+	JEQ  to4
+
+to1:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8), Z25, K1, Z0
+	VFMADD231PS (R9), Z25, K1, Z5
+	VFMADD231PS (R10), Z25, K1, Z10
+	VFMADD231PS (R11), Z25, K1, Z15
+	VFMADD231PS (R12), Z25, K1, Z20
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	JMP         rightDone
+
+to2:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8), Z25, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
+	VFMADD231PS (R9), Z25, K1, Z5
+	VFMADD231PS (R9)(AX*1), Z25, K1, Z6
+	VFMADD231PS (R10), Z25, K1, Z10
+	VFMADD231PS (R10)(AX*1), Z25, K1, Z11
+	VFMADD231PS (R11), Z25, K1, Z15
+	VFMADD231PS (R11)(AX*1), Z25, K1, Z16
+	VFMADD231PS (R12), Z25, K1, Z20
+	VFMADD231PS (R12)(AX*1), Z25, K1, Z21
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	JMP         rightDone
+
+to3:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8), Z25, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z25, K1, Z2
+	VFMADD231PS (R9), Z25, K1, Z5
+	VFMADD231PS (R9)(AX*1), Z25, K1, Z6
+	VFMADD231PS (R9)(AX*2), Z25, K1, Z7
+	VFMADD231PS (R10), Z25, K1, Z10
+	VFMADD231PS (R10)(AX*1), Z25, K1, Z11
+	VFMADD231PS (R10)(AX*2), Z25, K1, Z12
+	VFMADD231PS (R11), Z25, K1, Z15
+	VFMADD231PS (R11)(AX*1), Z25, K1, Z16
+	VFMADD231PS (R11)(AX*2), Z25, K1, Z17
+	VFMADD231PS (R12), Z25, K1, Z20
+	VFMADD231PS (R12)(AX*1), Z25, K1, Z21
+	VFMADD231PS (R12)(AX*2), Z25, K1, Z22
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	JMP         rightDone
+
+to4:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8), Z25, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z25, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z25, K1, Z3
+	VFMADD231PS (R9), Z25, K1, Z5
+	VFMADD231PS (R9)(AX*1), Z25, K1, Z6
+	VFMADD231PS (R9)(AX*2), Z25, K1, Z7
+	VFMADD231PS (R9)(BX*1), Z25, K1, Z8
+	VFMADD231PS (R10), Z25, K1, Z10
+	VFMADD231PS (R10)(AX*1), Z25, K1, Z11
+	VFMADD231PS (R10)(AX*2), Z25, K1, Z12
+	VFMADD231PS (R10)(BX*1), Z25, K1, Z13
+	VFMADD231PS (R11), Z25, K1, Z15
+	VFMADD231PS (R11)(AX*1), Z25, K1, Z16
+	VFMADD231PS (R11)(AX*2), Z25, K1, Z17
+	VFMADD231PS (R11)(BX*1), Z25, K1, Z18
+	VFMADD231PS (R12), Z25, K1, Z20
+	VFMADD231PS (R12)(AX*1), Z25, K1, Z21
+	VFMADD231PS (R12)(AX*2), Z25, K1, Z22
+	VFMADD231PS (R12)(BX*1), Z25, K1, Z23
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+
+rightDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edge
+
+ended:
+	MOVQ      xSeg+32(FP), R15
+	ADDQ      R15, (SP)
+	MOVQ      dySeg+80(FP), R15
+	ADDQ      R15, 8(SP)
+	DECQ      16(SP)
+	JNE       segment
+	MOVQ      rows+48(FP), R13
+	MOVQ      8(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z0, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z1, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z2, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z3, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z4, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	CMPQ      count+56(FP), $0x01
+	JEQ       stored
+	MOVQ      24(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z5, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z6, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z7, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z8, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z9, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	CMPQ      count+56(FP), $0x02
+	JEQ       stored
+	MOVQ      40(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z10, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z11, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z12, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z13, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z14, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	CMPQ      count+56(FP), $0x03
+	JEQ       stored
+	MOVQ      56(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z15, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z16, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z17, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z18, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z19, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	CMPQ      count+56(FP), $0x04
+	JEQ       stored
+	MOVQ      72(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z20, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z21, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z22, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z23, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z24, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+
+stored:
+	ADDQ $0x40, dw+0(FP)
+	ADDQ $0x40, x+16(FP)
+	ADDQ $0x40, dy+64(FP)
+	SUBQ $0x10, channels+144(FP)
+	JGT  channels
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX512_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·depthSumsAVX512_7(SB), NOSPLIT, $24-160
+	MOVQ   xStep+24(FP), AX
+	LEAQ   (AX)(AX*2), BX
+	LEAQ   (AX)(AX*4), R12
+	MOVQ   dyStep+72(FP), DX
+	MOVQ   advance+40(FP), SI
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      channels+144(FP), $0x10
+	JGE       full
+	MOVQ      mask+152(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	VPXORD Z24, Z24, Z24
+	VPXORD Z25, Z25, Z25
+	VPXORD Z26, Z26, Z26
+	VPXORD Z27, Z27, Z27
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
+
+segment:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  32(R15), R10
+	ADDQ  (SP), R10
+	MOVQ  48(R15), R11
+	ADDQ  (SP), R11
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   mid
+
+left:
+	CMPQ R13, $0x01
+	JEQ  from1
+	CMPQ R13, $0x02
+	JEQ  from2
+	CMPQ R13, $0x03
+	JEQ  from3
+	CMPQ R13, $0x04
+	JEQ  from4
+	CMPQ R13, $0x05
+	JEQ  from5
+	CMPQ R13, $0x06
+	JEQ  from6
+
+from1:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         leftDone
+
+from2:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         leftDone
+
+from3:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         leftDone
+
+from4:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         leftDone
+
+from5:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         leftDone
+
+from6:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+
+leftDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  left
+
+mid:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   right
+
+all:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11), Z28, K1, Z21
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   ended
+
+edge:
+	CMPQ R13, $0x01
+	JEQ  to1
+	CMPQ R13, $0x02
+	JEQ  to2
+	CMPQ R13, $0x03
+	JEQ  to3
+	CMPQ R13, $0x04
+	JEQ  to4
+	CMPQ R13, $0x05
+	JEQ  to5
+	CMPQ R13, $0x06
+	JEQ  to6
+
+to1:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R11), Z28, K1, Z21
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         rightDone
+
+to2:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R11), Z28, K1, Z21
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         rightDone
+
+to3:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R11), Z28, K1, Z21
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         rightDone
+
+to4:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R11), Z28, K1, Z21
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         rightDone
+
+to5:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R11), Z28, K1, Z21
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         rightDone
+
+to6:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R11), Z28, K1, Z21
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+
+rightDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edge
+
+ended:
+	MOVQ      xSeg+32(FP), R15
+	ADDQ      R15, (SP)
+	MOVQ      dySeg+80(FP), R15
+	ADDQ      R15, 8(SP)
+	DECQ      16(SP)
+	JNE       segment
+	MOVQ      rows+48(FP), R13
+	MOVQ      8(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z0, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z1, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z2, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z3, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z4, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z5, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z6, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	CMPQ      count+56(FP), $0x01
+	JEQ       stored
+	MOVQ      24(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z7, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z8, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z9, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z10, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z11, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z12, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z13, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	CMPQ      count+56(FP), $0x02
+	JEQ       stored
+	MOVQ      40(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z14, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z15, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z16, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z17, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z18, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z19, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z20, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	CMPQ      count+56(FP), $0x03
+	JEQ       stored
+	MOVQ      56(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z21, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z22, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z23, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z24, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z25, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z26, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z27, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+
+stored:
+	ADDQ $0x40, dw+0(FP)
+	ADDQ $0x40, x+16(FP)
+	ADDQ $0x40, dy+64(FP)
+	SUBQ $0x10, channels+144(FP)
+	JGT  channels
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_1s1(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+113(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y9
+	VFMADD231PS Y9, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y9
+	VFMADD231PS Y9, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y9
+	VFMADD231PS Y9, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y9
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMOVUPS     (BX), Y8
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+113(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y9
+	VFMADD231PS Y9, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y9
+	VFMADD231PS Y9, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y9
+	VFMADD231PS Y9, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y9
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMASKMOVPS  (BX), Y15, Y8
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_2s1(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+113(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y10
+	VFMADD231PS Y10, Y9, Y0
+	VFMADD231PS Y10, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y10
+	VFMADD231PS Y10, Y9, Y1
+	VFMADD231PS Y10, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y10
+	VFMADD231PS Y10, Y9, Y2
+	VFMADD231PS Y10, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y3
+	VFMADD231PS Y10, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y10
+	VFMADD231PS Y10, Y9, Y4
+	VFMADD231PS Y10, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y10
+	VFMADD231PS Y10, Y9, Y5
+	VFMADD231PS Y10, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y10
+	VFMADD231PS Y10, Y9, Y6
+	VFMADD231PS Y10, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y0
+	VFMADD231PS Y10, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y1
+	VFMADD231PS Y10, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y2
+	VFMADD231PS Y10, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y3
+	VFMADD231PS Y10, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y4
+	VFMADD231PS Y10, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y5
+	VFMADD231PS Y10, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y6
+	VFMADD231PS Y10, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+113(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y0
+	VFMADD231PS Y10, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VFMADD231PS Y10, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y2
+	VFMADD231PS Y10, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VFMADD231PS Y10, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y4
+	VFMADD231PS Y10, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y5
+	VFMADD231PS Y10, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y6
+	VFMADD231PS Y10, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y0
+	VFMADD231PS Y10, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VFMADD231PS Y10, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y2
+	VFMADD231PS Y10, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VFMADD231PS Y10, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y4
+	VFMADD231PS Y10, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y5
+	VFMADD231PS Y10, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y6
+	VFMADD231PS Y10, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_3s1(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+113(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y9, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y9, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y9, Y6
+	VFMADD231PS Y11, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y9, Y7
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y9, Y3
+	VFMADD231PS Y11, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y9, Y4
+	VFMADD231PS Y11, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y11, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y9, Y6
+	VFMADD231PS Y11, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y9, Y7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+113(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y9, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y9, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y9, Y6
+	VFMADD231PS Y11, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y9, Y7
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y9, Y3
+	VFMADD231PS Y11, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y9, Y4
+	VFMADD231PS Y11, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y11, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y9, Y6
+	VFMADD231PS Y11, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y9, Y7
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_4s1(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+113(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y12
+	VFMADD231PS Y12, Y9, Y0
+	VFMADD231PS Y12, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y12
+	VFMADD231PS Y12, Y10, Y0
+	VFMADD231PS Y12, Y9, Y1
+	VFMADD231PS Y12, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y12
+	VFMADD231PS Y12, Y11, Y0
+	VFMADD231PS Y12, Y10, Y1
+	VFMADD231PS Y12, Y9, Y2
+	VFMADD231PS Y12, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y1
+	VFMADD231PS Y12, Y10, Y2
+	VFMADD231PS Y12, Y9, Y3
+	VFMADD231PS Y12, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y12
+	VFMADD231PS Y12, Y11, Y2
+	VFMADD231PS Y12, Y10, Y3
+	VFMADD231PS Y12, Y9, Y4
+	VFMADD231PS Y12, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y12
+	VFMADD231PS Y12, Y11, Y3
+	VFMADD231PS Y12, Y10, Y4
+	VFMADD231PS Y12, Y9, Y5
+	VFMADD231PS Y12, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y12
+	VFMADD231PS Y12, Y11, Y4
+	VFMADD231PS Y12, Y10, Y5
+	VFMADD231PS Y12, Y9, Y6
+	VFMADD231PS Y12, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y5
+	VFMADD231PS Y12, Y10, Y6
+	VFMADD231PS Y12, Y9, Y7
+	VMOVUPS     (AX)(R11*1), Y12
+	VFMADD231PS Y12, Y11, Y6
+	VFMADD231PS Y12, Y10, Y7
+	VMOVUPS     (AX)(R11*2), Y12
+	VFMADD231PS Y12, Y11, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y9, Y0
+	VFMADD231PS Y12, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y10, Y0
+	VFMADD231PS Y12, Y9, Y1
+	VFMADD231PS Y12, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y0
+	VFMADD231PS Y12, Y10, Y1
+	VFMADD231PS Y12, Y9, Y2
+	VFMADD231PS Y12, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y1
+	VFMADD231PS Y12, Y10, Y2
+	VFMADD231PS Y12, Y9, Y3
+	VFMADD231PS Y12, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y2
+	VFMADD231PS Y12, Y10, Y3
+	VFMADD231PS Y12, Y9, Y4
+	VFMADD231PS Y12, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y3
+	VFMADD231PS Y12, Y10, Y4
+	VFMADD231PS Y12, Y9, Y5
+	VFMADD231PS Y12, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y4
+	VFMADD231PS Y12, Y10, Y5
+	VFMADD231PS Y12, Y9, Y6
+	VFMADD231PS Y12, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y5
+	VFMADD231PS Y12, Y10, Y6
+	VFMADD231PS Y12, Y9, Y7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y6
+	VFMADD231PS Y12, Y10, Y7
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+113(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y12
+	VFMADD231PS Y12, Y9, Y0
+	VFMADD231PS Y12, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y12
+	VFMADD231PS Y12, Y10, Y0
+	VFMADD231PS Y12, Y9, Y1
+	VFMADD231PS Y12, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y12
+	VFMADD231PS Y12, Y11, Y0
+	VFMADD231PS Y12, Y10, Y1
+	VFMADD231PS Y12, Y9, Y2
+	VFMADD231PS Y12, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y1
+	VFMADD231PS Y12, Y10, Y2
+	VFMADD231PS Y12, Y9, Y3
+	VFMADD231PS Y12, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y12
+	VFMADD231PS Y12, Y11, Y2
+	VFMADD231PS Y12, Y10, Y3
+	VFMADD231PS Y12, Y9, Y4
+	VFMADD231PS Y12, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y12
+	VFMADD231PS Y12, Y11, Y3
+	VFMADD231PS Y12, Y10, Y4
+	VFMADD231PS Y12, Y9, Y5
+	VFMADD231PS Y12, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y12
+	VFMADD231PS Y12, Y11, Y4
+	VFMADD231PS Y12, Y10, Y5
+	VFMADD231PS Y12, Y9, Y6
+	VFMADD231PS Y12, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y5
+	VFMADD231PS Y12, Y10, Y6
+	VFMADD231PS Y12, Y9, Y7
+	VMASKMOVPS  (AX)(R11*1), Y15, Y12
+	VFMADD231PS Y12, Y11, Y6
+	VFMADD231PS Y12, Y10, Y7
+	VMASKMOVPS  (AX)(R11*2), Y15, Y12
+	VFMADD231PS Y12, Y11, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y9, Y0
+	VFMADD231PS Y12, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y10, Y0
+	VFMADD231PS Y12, Y9, Y1
+	VFMADD231PS Y12, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y0
+	VFMADD231PS Y12, Y10, Y1
+	VFMADD231PS Y12, Y9, Y2
+	VFMADD231PS Y12, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y1
+	VFMADD231PS Y12, Y10, Y2
+	VFMADD231PS Y12, Y9, Y3
+	VFMADD231PS Y12, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y2
+	VFMADD231PS Y12, Y10, Y3
+	VFMADD231PS Y12, Y9, Y4
+	VFMADD231PS Y12, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y3
+	VFMADD231PS Y12, Y10, Y4
+	VFMADD231PS Y12, Y9, Y5
+	VFMADD231PS Y12, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y4
+	VFMADD231PS Y12, Y10, Y5
+	VFMADD231PS Y12, Y9, Y6
+	VFMADD231PS Y12, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y5
+	VFMADD231PS Y12, Y10, Y6
+	VFMADD231PS Y12, Y9, Y7
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y6
+	VFMADD231PS Y12, Y10, Y7
+	ADDQ        R11, AX
+
+pixel10Cut:
+	CMPQ        CX, $0x0a
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	CMPQ DX, $0x0a
+	JEQ  pixel10Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_5s1(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+113(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (BX)(R13*1), Y12
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y9, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y9, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VFMADD231PS Y13, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y9, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y9, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VFMADD231PS Y13, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y9, Y7
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y11, Y7
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (BX)(R13*1), Y12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y9, Y0
+	VFMADD231PS Y13, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y9, Y1
+	VFMADD231PS Y13, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VFMADD231PS Y13, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y9, Y3
+	VFMADD231PS Y13, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VFMADD231PS Y13, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y9, Y5
+	VFMADD231PS Y13, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VFMADD231PS Y13, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y9, Y7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y10, Y7
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y11, Y7
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+113(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (BX)(R13*1), Y15, Y12
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y9, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y9, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VFMADD231PS Y13, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y9, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y9, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VFMADD231PS Y13, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y9, Y7
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y11, Y7
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (BX)(R13*1), Y15, Y12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y9, Y0
+	VFMADD231PS Y13, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y9, Y1
+	VFMADD231PS Y13, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VFMADD231PS Y13, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y9, Y3
+	VFMADD231PS Y13, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VFMADD231PS Y13, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y9, Y5
+	VFMADD231PS Y13, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VFMADD231PS Y13, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y9, Y7
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y10, Y7
+	ADDQ        R11, AX
+
+pixel10Cut:
+	CMPQ        CX, $0x0a
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y11, Y7
+	ADDQ        R11, AX
+
+pixel11Cut:
+	CMPQ        CX, $0x0b
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	CMPQ DX, $0x0a
+	JEQ  pixel10Cut
+	CMPQ DX, $0x0b
+	JEQ  pixel11Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_7s1(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+113(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y7
+	VMOVUPS     (BX)(R13*1), Y8
+	VMOVUPS     (BX)(R13*2), Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y11
+	VMOVUPS     (BX)(R13*2), Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y13
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y7, Y0
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y8, Y0
+	VFMADD231PS Y14, Y7, Y1
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y8, Y1
+	VFMADD231PS Y14, Y7, Y2
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VFMADD231PS Y14, Y7, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y8, Y3
+	VFMADD231PS Y14, Y7, Y4
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VFMADD231PS Y14, Y7, Y5
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y8, Y5
+	VFMADD231PS Y14, Y7, Y6
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y8, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y9, Y6
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y10, Y6
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y11, Y6
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y12, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y7
+	VMOVUPS     (BX)(R13*1), Y8
+	VMOVUPS     (BX)(R13*2), Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y11
+	VMOVUPS     (BX)(R13*2), Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y13
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y7, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y8, Y0
+	VFMADD231PS Y14, Y7, Y1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y8, Y1
+	VFMADD231PS Y14, Y7, Y2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VFMADD231PS Y14, Y7, Y3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y8, Y3
+	VFMADD231PS Y14, Y7, Y4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VFMADD231PS Y14, Y7, Y5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y8, Y5
+	VFMADD231PS Y14, Y7, Y6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y8, Y6
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y9, Y6
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y10, Y6
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y11, Y6
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y12, Y6
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+113(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y7
+	VMASKMOVPS  (BX)(R13*1), Y15, Y8
+	VMASKMOVPS  (BX)(R13*2), Y15, Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y11
+	VMASKMOVPS  (BX)(R13*2), Y15, Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y13
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y7, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y8, Y0
+	VFMADD231PS Y14, Y7, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y8, Y1
+	VFMADD231PS Y14, Y7, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VFMADD231PS Y14, Y7, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y8, Y3
+	VFMADD231PS Y14, Y7, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VFMADD231PS Y14, Y7, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y8, Y5
+	VFMADD231PS Y14, Y7, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y8, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y9, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y10, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y11, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y12, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y7
+	VMASKMOVPS  (BX)(R13*1), Y15, Y8
+	VMASKMOVPS  (BX)(R13*2), Y15, Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y11
+	VMASKMOVPS  (BX)(R13*2), Y15, Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y13
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y7, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y8, Y0
+	VFMADD231PS Y14, Y7, Y1
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y8, Y1
+	VFMADD231PS Y14, Y7, Y2
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VFMADD231PS Y14, Y7, Y3
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y8, Y3
+	VFMADD231PS Y14, Y7, Y4
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VFMADD231PS Y14, Y7, Y5
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y8, Y5
+	VFMADD231PS Y14, Y7, Y6
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y8, Y6
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y9, Y6
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y10, Y6
+	ADDQ        R11, AX
+
+pixel10Cut:
+	CMPQ        CX, $0x0a
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y11, Y6
+	ADDQ        R11, AX
+
+pixel11Cut:
+	CMPQ        CX, $0x0b
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y12, Y6
+	ADDQ        R11, AX
+
+pixel12Cut:
+	CMPQ        CX, $0x0c
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	CMPQ DX, $0x0a
+	JEQ  pixel10Cut
+	CMPQ DX, $0x0b
+	JEQ  pixel11Cut
+	CMPQ DX, $0x0c
+	JEQ  pixel12Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x07, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x07, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_3s2(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+113(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y0
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y9, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y2
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y8, Y3
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y9, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y4
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y9, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y6
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y8, Y7
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y9, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y0
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y8, Y1
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y1
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y8, Y2
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y2
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y8, Y3
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y3
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y8, Y4
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y4
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y8, Y5
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y5
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y8, Y6
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y6
+	ADDQ        R11, AX
+
+pixel14:
+	CMPQ        CX, $0x0e
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y8, Y7
+	ADDQ        R11, AX
+
+pixel15:
+	CMPQ        CX, $0x0f
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y7
+	ADDQ        R11, AX
+
+pixel16:
+	CMPQ        CX, $0x10
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	CMPQ DX, $0x0e
+	JEQ  pixel14
+	CMPQ DX, $0x0f
+	JEQ  pixel15
+	CMPQ DX, $0x10
+	JEQ  pixel16
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+113(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y0
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y2
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y8, Y3
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y4
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y8, Y7
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y0
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y8, Y1
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y1
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y8, Y2
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y2
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y8, Y3
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y3
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y8, Y4
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y4
+	ADDQ        R11, AX
+
+pixel10Cut:
+	CMPQ        CX, $0x0a
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y8, Y5
+	ADDQ        R11, AX
+
+pixel11Cut:
+	CMPQ        CX, $0x0b
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y5
+	ADDQ        R11, AX
+
+pixel12Cut:
+	CMPQ        CX, $0x0c
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y8, Y6
+	ADDQ        R11, AX
+
+pixel13Cut:
+	CMPQ        CX, $0x0d
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y6
+	ADDQ        R11, AX
+
+pixel14Cut:
+	CMPQ        CX, $0x0e
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y8, Y7
+	ADDQ        R11, AX
+
+pixel15Cut:
+	CMPQ        CX, $0x0f
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y7
+	ADDQ        R11, AX
+
+pixel16Cut:
+	CMPQ        CX, $0x10
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	CMPQ DX, $0x0a
+	JEQ  pixel10Cut
+	CMPQ DX, $0x0b
+	JEQ  pixel11Cut
+	CMPQ DX, $0x0c
+	JEQ  pixel12Cut
+	CMPQ DX, $0x0d
+	JEQ  pixel13Cut
+	CMPQ DX, $0x0e
+	JEQ  pixel14Cut
+	CMPQ DX, $0x0f
+	JEQ  pixel15Cut
+	CMPQ DX, $0x10
+	JEQ  pixel16Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x10, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_5s2(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+113(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (BX)(R13*1), Y12
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y9, Y0
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y9, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y8, Y3
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y9, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y9, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y8, Y7
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y9, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y11, Y7
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (BX)(R13*1), Y12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y9, Y0
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y8, Y1
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y9, Y1
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y8, Y2
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y9, Y2
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y8, Y3
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y9, Y3
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y8, Y4
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y9, Y4
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y8, Y5
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y9, Y5
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y8, Y6
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y9, Y6
+	ADDQ        R11, AX
+
+pixel14:
+	CMPQ        CX, $0x0e
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y8, Y7
+	ADDQ        R11, AX
+
+pixel15:
+	CMPQ        CX, $0x0f
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y9, Y7
+	ADDQ        R11, AX
+
+pixel16:
+	CMPQ        CX, $0x10
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y10, Y7
+	ADDQ        R11, AX
+
+pixel17:
+	CMPQ        CX, $0x11
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y7
+	ADDQ        R11, AX
+
+pixel18:
+	CMPQ        CX, $0x12
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	CMPQ DX, $0x0e
+	JEQ  pixel14
+	CMPQ DX, $0x0f
+	JEQ  pixel15
+	CMPQ DX, $0x10
+	JEQ  pixel16
+	CMPQ DX, $0x11
+	JEQ  pixel17
+	CMPQ DX, $0x12
+	JEQ  pixel18
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+113(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (BX)(R13*1), Y15, Y12
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y9, Y0
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y9, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y8, Y3
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y9, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y9, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y8, Y7
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y9, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y7
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (BX)(R13*1), Y15, Y12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y9, Y0
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y8, Y1
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y9, Y1
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y8, Y2
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y9, Y2
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y8, Y3
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y9, Y3
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y8, Y4
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y9, Y4
+	ADDQ        R11, AX
+
+pixel10Cut:
+	CMPQ        CX, $0x0a
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y8, Y5
+	ADDQ        R11, AX
+
+pixel11Cut:
+	CMPQ        CX, $0x0b
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y9, Y5
+	ADDQ        R11, AX
+
+pixel12Cut:
+	CMPQ        CX, $0x0c
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y8, Y6
+	ADDQ        R11, AX
+
+pixel13Cut:
+	CMPQ        CX, $0x0d
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y9, Y6
+	ADDQ        R11, AX
+
+pixel14Cut:
+	CMPQ        CX, $0x0e
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y8, Y7
+	ADDQ        R11, AX
+
+pixel15Cut:
+	CMPQ        CX, $0x0f
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y9, Y7
+	ADDQ        R11, AX
+
+pixel16Cut:
+	CMPQ        CX, $0x10
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y10, Y7
+	ADDQ        R11, AX
+
+pixel17Cut:
+	CMPQ        CX, $0x11
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y7
+	ADDQ        R11, AX
+
+pixel18Cut:
+	CMPQ        CX, $0x12
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	CMPQ DX, $0x0a
+	JEQ  pixel10Cut
+	CMPQ DX, $0x0b
+	JEQ  pixel11Cut
+	CMPQ DX, $0x0c
+	JEQ  pixel12Cut
+	CMPQ DX, $0x0d
+	JEQ  pixel13Cut
+	CMPQ DX, $0x0e
+	JEQ  pixel14Cut
+	CMPQ DX, $0x0f
+	JEQ  pixel15Cut
+	CMPQ DX, $0x10
+	JEQ  pixel16Cut
+	CMPQ DX, $0x11
+	JEQ  pixel17Cut
+	CMPQ DX, $0x12
+	JEQ  pixel18Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x10, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_7s2(SB), NOSPLIT, $0-114
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+113(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+112(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y7
+	VMOVUPS     (BX)(R13*1), Y8
+	VMOVUPS     (BX)(R13*2), Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y11
+	VMOVUPS     (BX)(R13*2), Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y13
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y7, Y0
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y8, Y0
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y7, Y1
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y8, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y7, Y2
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y7, Y3
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y7, Y4
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y7, Y5
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y8, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y7, Y6
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y8, Y6
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y9, Y6
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y10, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y11, Y6
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y6
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y7
+	VMOVUPS     (BX)(R13*1), Y8
+	VMOVUPS     (BX)(R13*2), Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y11
+	VMOVUPS     (BX)(R13*2), Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y13
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y7, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y8, Y0
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y7, Y1
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y8, Y1
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y7, Y2
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y8, Y2
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y7, Y3
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y8, Y3
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y7, Y4
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y8, Y4
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y7, Y5
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y8, Y5
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y7, Y6
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y8, Y6
+	ADDQ        R11, AX
+
+pixel14:
+	CMPQ        CX, $0x0e
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y9, Y6
+	ADDQ        R11, AX
+
+pixel15:
+	CMPQ        CX, $0x0f
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y10, Y6
+	ADDQ        R11, AX
+
+pixel16:
+	CMPQ        CX, $0x10
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y11, Y6
+	ADDQ        R11, AX
+
+pixel17:
+	CMPQ        CX, $0x11
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y6
+	ADDQ        R11, AX
+
+pixel18:
+	CMPQ        CX, $0x12
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	CMPQ DX, $0x0e
+	JEQ  pixel14
+	CMPQ DX, $0x0f
+	JEQ  pixel15
+	CMPQ DX, $0x10
+	JEQ  pixel16
+	CMPQ DX, $0x11
+	JEQ  pixel17
+	CMPQ DX, $0x12
+	JEQ  pixel18
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       ahead+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+113(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+112(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y7
+	VMASKMOVPS  (BX)(R13*1), Y15, Y8
+	VMASKMOVPS  (BX)(R13*2), Y15, Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y11
+	VMASKMOVPS  (BX)(R13*2), Y15, Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y13
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y7, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y8, Y0
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y7, Y1
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y8, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y7, Y2
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y7, Y3
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y7, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y7, Y5
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y8, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y7, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y8, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y9, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y10, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y11, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y7
+	VMASKMOVPS  (BX)(R13*1), Y15, Y8
+	VMASKMOVPS  (BX)(R13*2), Y15, Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y11
+	VMASKMOVPS  (BX)(R13*2), Y15, Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y13
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y7, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y8, Y0
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y7, Y1
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y8, Y1
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y7, Y2
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y8, Y2
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y7, Y3
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y8, Y3
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y7, Y4
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y8, Y4
+	ADDQ        R11, AX
+
+pixel10Cut:
+	CMPQ        CX, $0x0a
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y7, Y5
+	ADDQ        R11, AX
+
+pixel11Cut:
+	CMPQ        CX, $0x0b
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y8, Y5
+	ADDQ        R11, AX
+
+pixel12Cut:
+	CMPQ        CX, $0x0c
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y7, Y6
+	ADDQ        R11, AX
+
+pixel13Cut:
+	CMPQ        CX, $0x0d
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y8, Y6
+	ADDQ        R11, AX
+
+pixel14Cut:
+	CMPQ        CX, $0x0e
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y9, Y6
+	ADDQ        R11, AX
+
+pixel15Cut:
+	CMPQ        CX, $0x0f
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y10, Y6
+	ADDQ        R11, AX
+
+pixel16Cut:
+	CMPQ        CX, $0x10
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y11, Y6
+	ADDQ        R11, AX
+
+pixel17Cut:
+	CMPQ        CX, $0x11
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y6
+	ADDQ        R11, AX
+
+pixel18Cut:
+	CMPQ        CX, $0x12
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	CMPQ DX, $0x0a
+	JEQ  pixel10Cut
+	CMPQ DX, $0x0b
+	JEQ  pixel11Cut
+	CMPQ DX, $0x0c
+	JEQ  pixel12Cut
+	CMPQ DX, $0x0d
+	JEQ  pixel13Cut
+	CMPQ DX, $0x0e
+	JEQ  pixel14Cut
+	CMPQ DX, $0x0f
+	JEQ  pixel15Cut
+	CMPQ DX, $0x10
+	JEQ  pixel16Cut
+	CMPQ DX, $0x11
+	JEQ  pixel17Cut
+	CMPQ DX, $0x12
+	JEQ  pixel18Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x0e, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x07, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX2_1(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, FMA3
+TEXT ·depthSumsAVX2_1(SB), NOSPLIT, $24-160
+	MOVQ xStep+24(FP), AX
+	MOVQ dyStep+72(FP), DX
+	MOVQ advance+40(FP), SI
+
+channels:
+	CMPQ   channels+144(FP), $0x08
+	JLT    cut
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
+
+segment:
+	MOVQ rows+48(FP), R15
+	MOVQ (R15), R8
+	ADDQ (SP), R8
+	MOVQ 8(SP), CX
+	MOVQ mids+112(FP), DI
+	SUBQ $0x04, DI
+	JLT  rest
+
+four:
+	VMOVUPS     (CX), Y4
+	VFMADD231PS (R8), Y4, Y0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMOVUPS     (CX), Y4
+	VFMADD231PS (R8), Y4, Y1
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMOVUPS     (CX), Y4
+	VFMADD231PS (R8), Y4, Y2
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMOVUPS     (CX), Y4
+	VFMADD231PS (R8), Y4, Y3
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	SUBQ        $0x04, DI
+	JGE         four
+
+rest:
+	ADDQ  $0x04, DI
+	TESTQ DI, DI
+	JEQ   right
+
+all:
+	VMOVUPS     (CX), Y4
+	VFMADD231PS (R8), Y4, Y0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ    xSeg+32(FP), R15
+	ADDQ    R15, (SP)
+	MOVQ    dySeg+80(FP), R15
+	ADDQ    R15, 8(SP)
+	DECQ    16(SP)
+	JNE     segment
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y0, Y0
+	MOVQ    rows+48(FP), R13
+	MOVQ    8(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y5
+	VADDPS  Y0, Y5, Y5
+	VMOVUPS Y5, (R15)
+	ADDQ    $0x20, dw+0(FP)
+	ADDQ    $0x20, x+16(FP)
+	ADDQ    $0x20, dy+64(FP)
+	SUBQ    $0x08, channels+144(FP)
+	JGT     channels
+	JMP     done
+
+cut:
+	MOVQ    mask+152(FP), R15
+	VMOVUPS (R15), Y15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	MOVQ    x+16(FP), R15
+	MOVQ    R15, (SP)
+	MOVQ    dy+64(FP), R15
+	MOVQ    R15, 8(SP)
+	MOVQ    segs+88(FP), R15
+	MOVQ    R15, 16(SP)
+
+segmentCut:
+	MOVQ rows+48(FP), R15
+	MOVQ (R15), R8
+	ADDQ (SP), R8
+	MOVQ 8(SP), CX
+	MOVQ mids+112(FP), DI
+	SUBQ $0x04, DI
+	JLT  restCut
+
+fourCut:
+	VMASKMOVPS  (CX), Y15, Y4
+	VMASKMOVPS  (R8), Y15, Y5
+	VFMADD231PS Y5, Y4, Y0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMASKMOVPS  (CX), Y15, Y4
+	VMASKMOVPS  (R8), Y15, Y5
+	VFMADD231PS Y5, Y4, Y1
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMASKMOVPS  (CX), Y15, Y4
+	VMASKMOVPS  (R8), Y15, Y5
+	VFMADD231PS Y5, Y4, Y2
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMASKMOVPS  (CX), Y15, Y4
+	VMASKMOVPS  (R8), Y15, Y5
+	VFMADD231PS Y5, Y4, Y3
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	SUBQ        $0x04, DI
+	JGE         fourCut
+
+restCut:
+	ADDQ  $0x04, DI
+	TESTQ DI, DI
+	JEQ   rightCut
+
+allCut:
+	VMASKMOVPS  (CX), Y15, Y4
+	VMASKMOVPS  (R8), Y15, Y5
+	VFMADD231PS Y5, Y4, Y0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	DECQ        DI
+	JNE         allCut
+
+rightCut:
+	MOVQ       xSeg+32(FP), R15
+	ADDQ       R15, (SP)
+	MOVQ       dySeg+80(FP), R15
+	ADDQ       R15, 8(SP)
+	DECQ       16(SP)
+	JNE        segmentCut
+	VADDPS     Y1, Y0, Y0
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y2, Y0, Y0
+	MOVQ       rows+48(FP), R13
+	MOVQ       8(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y5
+	VADDPS     Y0, Y5, Y5
+	VMASKMOVPS Y5, Y15, (R15)
+	ADDQ       $0x20, dw+0(FP)
+	ADDQ       $0x20, x+16(FP)
+	ADDQ       $0x20, dy+64(FP)
+	SUBQ       $0x08, channels+144(FP)
+	JGT        channels
 
 done:
 	VZEROUPPER
 	RET
 
-// func depthOuterAVX2(c *float32, ldc int, a *float32, aStep int, aSeg int, taps *int, ntaps int, b *float32, bStep int, bSeg int, segs int, n int, mask *int32, add bool)
+// func depthSumsAVX2_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
 // Requires: AVX, FMA3
-TEXT ·depthOuterAVX2(SB), NOSPLIT, $0-105
-	MOVQ       mask+96(FP), R15
-	VMOVUPS    (R15), Y11
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
-	VXORPS     Y8, Y8, Y8
-	CMPB       add+104(FP), $0x00
-	JEQ        start
-	MOVQ       c+0(FP), SI
-	VMASKMOVPS (SI), Y11, Y0
-	CMPQ       ntaps+48(FP), $0x01
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y1
-	CMPQ       ntaps+48(FP), $0x02
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y2
-	CMPQ       ntaps+48(FP), $0x03
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y3
-	CMPQ       ntaps+48(FP), $0x04
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y4
-	CMPQ       ntaps+48(FP), $0x05
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y5
-	CMPQ       ntaps+48(FP), $0x06
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y6
-	CMPQ       ntaps+48(FP), $0x07
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y7
-	CMPQ       ntaps+48(FP), $0x08
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y8
+TEXT ·depthSumsAVX2_3(SB), NOSPLIT, $24-160
+	MOVQ xStep+24(FP), AX
+	MOVQ dyStep+72(FP), DX
+	MOVQ advance+40(FP), SI
 
-start:
-	MOVQ taps+40(FP), R15
-	MOVQ (R15), AX
-	MOVQ 8(R15), BX
-	MOVQ 16(R15), CX
-	MOVQ 24(R15), DX
-	MOVQ 32(R15), R8
-	MOVQ 40(R15), R9
-	MOVQ 48(R15), R10
-	MOVQ 56(R15), R11
-	MOVQ 64(R15), R12
+channels:
+	CMPQ   channels+144(FP), $0x08
+	JLT    cut
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
 
 segment:
-	MOVQ a+16(FP), SI
-	MOVQ b+56(FP), DI
-	MOVQ n+88(FP), R13
-	MOVQ aStep+24(FP), R15
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  32(R15), R10
+	ADDQ  (SP), R10
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   mid
 
-pixel:
-	VMASKMOVPS  (DI), Y11, Y9
-	VMASKMOVPS  (SI)(AX*1), Y11, Y10
-	VFMADD231PS Y10, Y9, Y0
-	VMASKMOVPS  (SI)(BX*1), Y11, Y10
+left:
+	CMPQ R13, $0x01
+	JEQ  from1
+	CMPQ R13, $0x02
+	JEQ  from2
+
+from1:
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (R8)(AX*1), Y9, Y1
+	VFMADD231PS (R8)(AX*2), Y9, Y2
+	VFMADD231PS (R9)(AX*1), Y9, Y4
+	VFMADD231PS (R9)(AX*2), Y9, Y5
+	VFMADD231PS (R10)(AX*1), Y9, Y7
+	VFMADD231PS (R10)(AX*2), Y9, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	JMP         leftDone
+
+from2:
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (R8)(AX*2), Y9, Y2
+	VFMADD231PS (R9)(AX*2), Y9, Y5
+	VFMADD231PS (R10)(AX*2), Y9, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+
+leftDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  left
+
+mid:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   right
+
+all:
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (R8), Y9, Y0
+	VFMADD231PS (R8)(AX*1), Y9, Y1
+	VFMADD231PS (R8)(AX*2), Y9, Y2
+	VFMADD231PS (R9), Y9, Y3
+	VFMADD231PS (R9)(AX*1), Y9, Y4
+	VFMADD231PS (R9)(AX*2), Y9, Y5
+	VFMADD231PS (R10), Y9, Y6
+	VFMADD231PS (R10)(AX*1), Y9, Y7
+	VFMADD231PS (R10)(AX*2), Y9, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   ended
+
+edge:
+	CMPQ R13, $0x01
+	JEQ  to1
+	CMPQ R13, $0x02
+	JEQ  to2
+
+to1:
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (R8), Y9, Y0
+	VFMADD231PS (R9), Y9, Y3
+	VFMADD231PS (R10), Y9, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	JMP         rightDone
+
+to2:
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (R8), Y9, Y0
+	VFMADD231PS (R8)(AX*1), Y9, Y1
+	VFMADD231PS (R9), Y9, Y3
+	VFMADD231PS (R9)(AX*1), Y9, Y4
+	VFMADD231PS (R10), Y9, Y6
+	VFMADD231PS (R10)(AX*1), Y9, Y7
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+
+rightDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edge
+
+ended:
+	MOVQ    xSeg+32(FP), R15
+	ADDQ    R15, (SP)
+	MOVQ    dySeg+80(FP), R15
+	ADDQ    R15, 8(SP)
+	DECQ    16(SP)
+	JNE     segment
+	MOVQ    rows+48(FP), R13
+	MOVQ    8(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y0, Y10, Y10
+	VMOVUPS Y10, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y1, Y10, Y10
+	VMOVUPS Y10, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y2, Y10, Y10
+	VMOVUPS Y10, (R15)
+	CMPQ    count+56(FP), $0x01
+	JEQ     stored
+	MOVQ    24(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y3, Y10, Y10
+	VMOVUPS Y10, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y4, Y10, Y10
+	VMOVUPS Y10, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y5, Y10, Y10
+	VMOVUPS Y10, (R15)
+	CMPQ    count+56(FP), $0x02
+	JEQ     stored
+	MOVQ    40(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y6, Y10, Y10
+	VMOVUPS Y10, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y7, Y10, Y10
+	VMOVUPS Y10, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y8, Y10, Y10
+	VMOVUPS Y10, (R15)
+
+stored:
+	ADDQ $0x20, dw+0(FP)
+	ADDQ $0x20, x+16(FP)
+	ADDQ $0x20, dy+64(FP)
+	SUBQ $0x08, channels+144(FP)
+	JGT  channels
+	JMP  done
+
+cut:
+	MOVQ    mask+152(FP), R15
+	VMOVUPS (R15), Y15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	MOVQ    x+16(FP), R15
+	MOVQ    R15, (SP)
+	MOVQ    dy+64(FP), R15
+	MOVQ    R15, 8(SP)
+	MOVQ    segs+88(FP), R15
+	MOVQ    R15, 16(SP)
+
+segmentCut:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  32(R15), R10
+	ADDQ  (SP), R10
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   midCut
+
+leftCut:
+	CMPQ R13, $0x01
+	JEQ  from1Cut
+	CMPQ R13, $0x02
+	JEQ  from2Cut
+
+from1Cut:
+	VMASKMOVPS  (CX), Y15, Y9
+	VMASKMOVPS  (R8)(AX*1), Y15, Y10
 	VFMADD231PS Y10, Y9, Y1
-	VMASKMOVPS  (SI)(CX*1), Y11, Y10
+	VMASKMOVPS  (R8)(AX*2), Y15, Y10
 	VFMADD231PS Y10, Y9, Y2
-	VMASKMOVPS  (SI)(DX*1), Y11, Y10
-	VFMADD231PS Y10, Y9, Y3
-	VMASKMOVPS  (SI)(R8*1), Y11, Y10
+	VMASKMOVPS  (R9)(AX*1), Y15, Y10
 	VFMADD231PS Y10, Y9, Y4
-	VMASKMOVPS  (SI)(R9*1), Y11, Y10
+	VMASKMOVPS  (R9)(AX*2), Y15, Y10
 	VFMADD231PS Y10, Y9, Y5
-	VMASKMOVPS  (SI)(R10*1), Y11, Y10
-	VFMADD231PS Y10, Y9, Y6
-	VMASKMOVPS  (SI)(R11*1), Y11, Y10
+	VMASKMOVPS  (R10)(AX*1), Y15, Y10
 	VFMADD231PS Y10, Y9, Y7
-	VMASKMOVPS  (SI)(R12*1), Y11, Y10
+	VMASKMOVPS  (R10)(AX*2), Y15, Y10
 	VFMADD231PS Y10, Y9, Y8
-	ADDQ        R15, SI
-	ADDQ        bStep+64(FP), DI
-	DECQ        R13
-	JNE         pixel
-	MOVQ        aSeg+32(FP), R15
-	ADDQ        R15, a+16(FP)
-	MOVQ        bSeg+72(FP), R15
-	ADDQ        R15, b+56(FP)
-	DECQ        segs+80(FP)
-	JNE         segment
-	MOVQ        c+0(FP), SI
-	VMASKMOVPS  Y0, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x01
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y1, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x02
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y2, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x03
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y3, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x04
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y4, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x05
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y5, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x06
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y6, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x07
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y7, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x08
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y8, Y11, (SI)
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	JMP         leftDoneCut
+
+from2Cut:
+	VMASKMOVPS  (CX), Y15, Y9
+	VMASKMOVPS  (R8)(AX*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y2
+	VMASKMOVPS  (R9)(AX*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y5
+	VMASKMOVPS  (R10)(AX*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+
+leftDoneCut:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  leftCut
+
+midCut:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   rightCut
+
+allCut:
+	VMASKMOVPS  (CX), Y15, Y9
+	VMASKMOVPS  (R8), Y15, Y10
+	VFMADD231PS Y10, Y9, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y2
+	VMASKMOVPS  (R9), Y15, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VMASKMOVPS  (R9)(AX*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y4
+	VMASKMOVPS  (R9)(AX*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y5
+	VMASKMOVPS  (R10), Y15, Y10
+	VFMADD231PS Y10, Y9, Y6
+	VMASKMOVPS  (R10)(AX*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y7
+	VMASKMOVPS  (R10)(AX*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	DECQ        DI
+	JNE         allCut
+
+rightCut:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   endedCut
+
+edgeCut:
+	CMPQ R13, $0x01
+	JEQ  to1Cut
+	CMPQ R13, $0x02
+	JEQ  to2Cut
+
+to1Cut:
+	VMASKMOVPS  (CX), Y15, Y9
+	VMASKMOVPS  (R8), Y15, Y10
+	VFMADD231PS Y10, Y9, Y0
+	VMASKMOVPS  (R9), Y15, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VMASKMOVPS  (R10), Y15, Y10
+	VFMADD231PS Y10, Y9, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	JMP         rightDoneCut
+
+to2Cut:
+	VMASKMOVPS  (CX), Y15, Y9
+	VMASKMOVPS  (R8), Y15, Y10
+	VFMADD231PS Y10, Y9, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VMASKMOVPS  (R9), Y15, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VMASKMOVPS  (R9)(AX*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y4
+	VMASKMOVPS  (R10), Y15, Y10
+	VFMADD231PS Y10, Y9, Y6
+	VMASKMOVPS  (R10)(AX*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+
+rightDoneCut:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edgeCut
+
+endedCut:
+	MOVQ       xSeg+32(FP), R15
+	ADDQ       R15, (SP)
+	MOVQ       dySeg+80(FP), R15
+	ADDQ       R15, 8(SP)
+	DECQ       16(SP)
+	JNE        segmentCut
+	MOVQ       rows+48(FP), R13
+	MOVQ       8(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y0, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y1, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y2, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	CMPQ       count+56(FP), $0x01
+	JEQ        storedCut
+	MOVQ       24(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y3, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y4, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y5, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	CMPQ       count+56(FP), $0x02
+	JEQ        storedCut
+	MOVQ       40(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y6, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y7, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y8, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+
+storedCut:
+	ADDQ $0x20, dw+0(FP)
+	ADDQ $0x20, x+16(FP)
+	ADDQ $0x20, dy+64(FP)
+	SUBQ $0x08, channels+144(FP)
+	JGT  channels
 
 done:
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX2_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, FMA3
+TEXT ·depthSumsAVX2_5(SB), NOSPLIT, $24-160
+	MOVQ xStep+24(FP), AX
+	LEAQ (AX)(AX*2), BX
+	MOVQ dyStep+72(FP), DX
+	MOVQ advance+40(FP), SI
+
+channels:
+	CMPQ   channels+144(FP), $0x08
+	JLT    cut
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
+
+segment:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   mid
+
+left:
+	CMPQ R13, $0x01
+	JEQ  from1
+	CMPQ R13, $0x02
+	JEQ  from2
+	CMPQ R13, $0x03
+	JEQ  from3
+	CMPQ R13, $0x04
+	JEQ  from4
+
+from1:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8)(AX*1), Y10, Y1
+	VFMADD231PS (R8)(AX*2), Y10, Y2
+	VFMADD231PS (R8)(BX*1), Y10, Y3
+	VFMADD231PS (R8)(AX*4), Y10, Y4
+	VFMADD231PS (R9)(AX*1), Y10, Y6
+	VFMADD231PS (R9)(AX*2), Y10, Y7
+	VFMADD231PS (R9)(BX*1), Y10, Y8
+	VFMADD231PS (R9)(AX*4), Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         leftDone
+
+from2:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8)(AX*2), Y10, Y2
+	VFMADD231PS (R8)(BX*1), Y10, Y3
+	VFMADD231PS (R8)(AX*4), Y10, Y4
+	VFMADD231PS (R9)(AX*2), Y10, Y7
+	VFMADD231PS (R9)(BX*1), Y10, Y8
+	VFMADD231PS (R9)(AX*4), Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         leftDone
+
+from3:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8)(BX*1), Y10, Y3
+	VFMADD231PS (R8)(AX*4), Y10, Y4
+	VFMADD231PS (R9)(BX*1), Y10, Y8
+	VFMADD231PS (R9)(AX*4), Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         leftDone
+
+from4:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8)(AX*4), Y10, Y4
+	VFMADD231PS (R9)(AX*4), Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+
+leftDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  left
+
+mid:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   right
+
+all:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8), Y10, Y0
+	VFMADD231PS (R8)(AX*1), Y10, Y1
+	VFMADD231PS (R8)(AX*2), Y10, Y2
+	VFMADD231PS (R8)(BX*1), Y10, Y3
+	VFMADD231PS (R8)(AX*4), Y10, Y4
+	VFMADD231PS (R9), Y10, Y5
+	VFMADD231PS (R9)(AX*1), Y10, Y6
+	VFMADD231PS (R9)(AX*2), Y10, Y7
+	VFMADD231PS (R9)(BX*1), Y10, Y8
+	VFMADD231PS (R9)(AX*4), Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   ended
+
+edge:
+	CMPQ R13, $0x01
+	JEQ  to1
+	CMPQ R13, $0x02
+	JEQ  to2
+	CMPQ R13, $0x03
+	JEQ  to3
+	CMPQ R13, $0x04
+	JEQ  to4
+
+to1:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8), Y10, Y0
+	VFMADD231PS (R9), Y10, Y5
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         rightDone
+
+to2:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8), Y10, Y0
+	VFMADD231PS (R8)(AX*1), Y10, Y1
+	VFMADD231PS (R9), Y10, Y5
+	VFMADD231PS (R9)(AX*1), Y10, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         rightDone
+
+to3:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8), Y10, Y0
+	VFMADD231PS (R8)(AX*1), Y10, Y1
+	VFMADD231PS (R8)(AX*2), Y10, Y2
+	VFMADD231PS (R9), Y10, Y5
+	VFMADD231PS (R9)(AX*1), Y10, Y6
+	VFMADD231PS (R9)(AX*2), Y10, Y7
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         rightDone
+
+to4:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8), Y10, Y0
+	VFMADD231PS (R8)(AX*1), Y10, Y1
+	VFMADD231PS (R8)(AX*2), Y10, Y2
+	VFMADD231PS (R8)(BX*1), Y10, Y3
+	VFMADD231PS (R9), Y10, Y5
+	VFMADD231PS (R9)(AX*1), Y10, Y6
+	VFMADD231PS (R9)(AX*2), Y10, Y7
+	VFMADD231PS (R9)(BX*1), Y10, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+
+rightDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edge
+
+ended:
+	MOVQ    xSeg+32(FP), R15
+	ADDQ    R15, (SP)
+	MOVQ    dySeg+80(FP), R15
+	ADDQ    R15, 8(SP)
+	DECQ    16(SP)
+	JNE     segment
+	MOVQ    rows+48(FP), R13
+	MOVQ    8(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y1, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y2, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y3, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y4, Y11, Y11
+	VMOVUPS Y11, (R15)
+	CMPQ    count+56(FP), $0x01
+	JEQ     stored
+	MOVQ    24(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y5, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y6, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y7, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y8, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y9, Y11, Y11
+	VMOVUPS Y11, (R15)
+
+stored:
+	ADDQ $0x20, dw+0(FP)
+	ADDQ $0x20, x+16(FP)
+	ADDQ $0x20, dy+64(FP)
+	SUBQ $0x08, channels+144(FP)
+	JGT  channels
+	JMP  done
+
+cut:
+	MOVQ    mask+152(FP), R15
+	VMOVUPS (R15), Y15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	MOVQ    x+16(FP), R15
+	MOVQ    R15, (SP)
+	MOVQ    dy+64(FP), R15
+	MOVQ    R15, 8(SP)
+	MOVQ    segs+88(FP), R15
+	MOVQ    R15, 16(SP)
+
+segmentCut:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   midCut
+
+leftCut:
+	CMPQ R13, $0x01
+	JEQ  from1Cut
+	CMPQ R13, $0x02
+	JEQ  from2Cut
+	CMPQ R13, $0x03
+	JEQ  from3Cut
+	CMPQ R13, $0x04
+	JEQ  from4Cut
+
+from1Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS  (R9)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VMASKMOVPS  (R9)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	VMASKMOVPS  (R9)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y8
+	VMASKMOVPS  (R9)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         leftDoneCut
+
+from2Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS  (R9)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	VMASKMOVPS  (R9)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y8
+	VMASKMOVPS  (R9)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         leftDoneCut
+
+from3Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS  (R9)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y8
+	VMASKMOVPS  (R9)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         leftDoneCut
+
+from4Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS  (R9)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+
+leftDoneCut:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  leftCut
+
+midCut:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   rightCut
+
+allCut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS  (R9), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VMASKMOVPS  (R9)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VMASKMOVPS  (R9)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	VMASKMOVPS  (R9)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y8
+	VMASKMOVPS  (R9)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	DECQ        DI
+	JNE         allCut
+
+rightCut:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   endedCut
+
+edgeCut:
+	CMPQ R13, $0x01
+	JEQ  to1Cut
+	CMPQ R13, $0x02
+	JEQ  to2Cut
+	CMPQ R13, $0x03
+	JEQ  to3Cut
+	CMPQ R13, $0x04
+	JEQ  to4Cut
+
+to1Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VMASKMOVPS  (R9), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         rightDoneCut
+
+to2Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VMASKMOVPS  (R9), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VMASKMOVPS  (R9)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         rightDoneCut
+
+to3Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VMASKMOVPS  (R9), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VMASKMOVPS  (R9)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VMASKMOVPS  (R9)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         rightDoneCut
+
+to4Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VMASKMOVPS  (R9), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VMASKMOVPS  (R9)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VMASKMOVPS  (R9)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	VMASKMOVPS  (R9)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+
+rightDoneCut:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edgeCut
+
+endedCut:
+	MOVQ       xSeg+32(FP), R15
+	ADDQ       R15, (SP)
+	MOVQ       dySeg+80(FP), R15
+	ADDQ       R15, 8(SP)
+	DECQ       16(SP)
+	JNE        segmentCut
+	MOVQ       rows+48(FP), R13
+	MOVQ       8(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y0, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y1, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y2, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y3, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y4, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	CMPQ       count+56(FP), $0x01
+	JEQ        storedCut
+	MOVQ       24(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y5, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y6, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y7, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y8, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y9, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+
+storedCut:
+	ADDQ $0x20, dw+0(FP)
+	ADDQ $0x20, x+16(FP)
+	ADDQ $0x20, dy+64(FP)
+	SUBQ $0x08, channels+144(FP)
+	JGT  channels
+
+done:
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX2_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, FMA3
+TEXT ·depthSumsAVX2_7(SB), NOSPLIT, $24-160
+	MOVQ xStep+24(FP), AX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), R12
+	MOVQ dyStep+72(FP), DX
+	MOVQ advance+40(FP), SI
+
+channels:
+	CMPQ   channels+144(FP), $0x08
+	JLT    cut
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
+
+segment:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   mid
+
+left:
+	CMPQ R13, $0x01
+	JEQ  from1
+	CMPQ R13, $0x02
+	JEQ  from2
+	CMPQ R13, $0x03
+	JEQ  from3
+	CMPQ R13, $0x04
+	JEQ  from4
+	CMPQ R13, $0x05
+	JEQ  from5
+	CMPQ R13, $0x06
+	JEQ  from6
+
+from1:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDone
+
+from2:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDone
+
+from3:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDone
+
+from4:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDone
+
+from5:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDone
+
+from6:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+
+leftDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  left
+
+mid:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   right
+
+all:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   ended
+
+edge:
+	CMPQ R13, $0x01
+	JEQ  to1
+	CMPQ R13, $0x02
+	JEQ  to2
+	CMPQ R13, $0x03
+	JEQ  to3
+	CMPQ R13, $0x04
+	JEQ  to4
+	CMPQ R13, $0x05
+	JEQ  to5
+	CMPQ R13, $0x06
+	JEQ  to6
+
+to1:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDone
+
+to2:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDone
+
+to3:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDone
+
+to4:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDone
+
+to5:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDone
+
+to6:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+
+rightDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edge
+
+ended:
+	MOVQ    xSeg+32(FP), R15
+	ADDQ    R15, (SP)
+	MOVQ    dySeg+80(FP), R15
+	ADDQ    R15, 8(SP)
+	DECQ    16(SP)
+	JNE     segment
+	MOVQ    rows+48(FP), R13
+	MOVQ    8(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y0, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y1, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y2, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y3, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y4, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y5, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y6, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    $0x20, dw+0(FP)
+	ADDQ    $0x20, x+16(FP)
+	ADDQ    $0x20, dy+64(FP)
+	SUBQ    $0x08, channels+144(FP)
+	JGT     channels
+	JMP     done
+
+cut:
+	MOVQ    mask+152(FP), R15
+	VMOVUPS (R15), Y15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	MOVQ    x+16(FP), R15
+	MOVQ    R15, (SP)
+	MOVQ    dy+64(FP), R15
+	MOVQ    R15, 8(SP)
+	MOVQ    segs+88(FP), R15
+	MOVQ    R15, 16(SP)
+
+segmentCut:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   midCut
+
+leftCut:
+	CMPQ R13, $0x01
+	JEQ  from1Cut
+	CMPQ R13, $0x02
+	JEQ  from2Cut
+	CMPQ R13, $0x03
+	JEQ  from3Cut
+	CMPQ R13, $0x04
+	JEQ  from4Cut
+	CMPQ R13, $0x05
+	JEQ  from5Cut
+	CMPQ R13, $0x06
+	JEQ  from6Cut
+
+from1Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDoneCut
+
+from2Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDoneCut
+
+from3Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDoneCut
+
+from4Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDoneCut
+
+from5Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDoneCut
+
+from6Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+
+leftDoneCut:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  leftCut
+
+midCut:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   rightCut
+
+allCut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	DECQ        DI
+	JNE         allCut
+
+rightCut:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   endedCut
+
+edgeCut:
+	CMPQ R13, $0x01
+	JEQ  to1Cut
+	CMPQ R13, $0x02
+	JEQ  to2Cut
+	CMPQ R13, $0x03
+	JEQ  to3Cut
+	CMPQ R13, $0x04
+	JEQ  to4Cut
+	CMPQ R13, $0x05
+	JEQ  to5Cut
+	CMPQ R13, $0x06
+	JEQ  to6Cut
+
+to1Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDoneCut
+
+to2Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDoneCut
+
+to3Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDoneCut
+
+to4Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDoneCut
+
+to5Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDoneCut
+
+to6Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+
+rightDoneCut:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edgeCut
+
+endedCut:
+	MOVQ       xSeg+32(FP), R15
+	ADDQ       R15, (SP)
+	MOVQ       dySeg+80(FP), R15
+	ADDQ       R15, 8(SP)
+	DECQ       16(SP)
+	JNE        segmentCut
+	MOVQ       rows+48(FP), R13
+	MOVQ       8(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y0, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y1, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y2, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y3, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y4, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y5, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y6, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       $0x20, dw+0(FP)
+	ADDQ       $0x20, x+16(FP)
+	ADDQ       $0x20, dy+64(FP)
+	SUBQ       $0x08, channels+144(FP)
+	JGT        channels
+
+done:
+	VZEROUPPER
+	RET
+
+// func windowMaxAVX512(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·windowMaxAVX512(SB), NOSPLIT, $0-48
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   n+32(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+40(FP), R15
+	VMOVDQU32 (R15), Z8
+	VPMOVD2M  Z8, K1
+
+full:
+	MOVQ      taps+16(FP), BX
+	MOVQ      (BX), DX
+	VMOVUPS.Z (SI)(DX*4), K1, Z0
+	MOVQ      taps+16(FP), BX
+	MOVQ      ntaps+24(FP), CX
+	VPXORD    Z2, Z2, Z2
+
+compare:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (SI)(DX*4), K1, Z4
+	VCMPPS    $0x1e, Z0, Z4, K2
+	VCMPPS    $0x03, Z4, Z4, K3
+	KORW      K2, K3, K2
+	VMOVAPS   Z4, K2, Z0
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       compare
+	VMOVUPS   Z0, K1, (DI)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R12
+	JGT       channels
+	VZEROUPPER
+	RET
+
+// func windowMaxGradAVX512(dx *float32, dy *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·windowMaxGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ       dx+0(FP), R8
+	MOVQ       dy+8(FP), DI
+	VPTERNLOGD $0xff, Z3, Z3, Z3
+	VPSRLD     $0x1f, Z3, Z3
+	MOVQ       x+16(FP), SI
+	MOVQ       n+40(FP), R12
+	KXNORW     K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z8
+	VPMOVD2M  Z8, K1
+
+full:
+	MOVQ      taps+24(FP), BX
+	MOVQ      (BX), DX
+	VMOVUPS.Z (SI)(DX*4), K1, Z0
+	VPXORD    Z1, Z1, Z1
+	MOVQ      taps+24(FP), BX
+	MOVQ      ntaps+32(FP), CX
+	VPXORD    Z2, Z2, Z2
+
+compare:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (SI)(DX*4), K1, Z4
+	VCMPPS    $0x1e, Z0, Z4, K2
+	VCMPPS    $0x03, Z4, Z4, K3
+	KORW      K2, K3, K2
+	VMOVAPS   Z4, K2, Z0
+	VMOVDQA32 Z2, K2, Z1
+	VPADDD    Z3, Z2, Z2
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       compare
+	VMOVUPS.Z (DI), K1, Z7
+	MOVQ      taps+24(FP), BX
+	MOVQ      ntaps+32(FP), CX
+	VPXORD    Z2, Z2, Z2
+
+add:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (R8)(DX*4), K1, Z4
+	VPCMPEQD  Z2, Z1, K2
+	VADDPS    Z7, Z4, K2, Z4
+	VMOVUPS   Z4, K1, (R8)(DX*4)
+	VPADDD    Z3, Z2, Z2
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       add
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	ADDQ      $0x40, R8
+	SUBQ      $0x10, R12
+	JGT       channels
 	VZEROUPPER
 	RET
 
@@ -7687,6 +20362,166 @@ rest:
 	ADDQ       AX, DI
 
 sums:
+	VZEROUPPER
+	RET
+
+// func windowMaxAVX2(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+// Requires: AVX
+TEXT ·windowMaxAVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+32(FP), R12
+
+channels:
+	CMPQ    R12, $0x08
+	JLT     cut
+	MOVQ    taps+16(FP), BX
+	MOVQ    (BX), DX
+	VMOVUPS (SI)(DX*4), Y0
+	MOVQ    taps+16(FP), BX
+	MOVQ    ntaps+24(FP), CX
+	VXORPS  Y2, Y2, Y2
+
+compare:
+	MOVQ      (BX), DX
+	VMOVUPS   (SI)(DX*4), Y4
+	VCMPPS    $0x1e, Y0, Y4, Y5
+	VCMPPS    $0x03, Y4, Y4, Y6
+	VORPS     Y6, Y5, Y5
+	VBLENDVPS Y5, Y4, Y0, Y0
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       compare
+	VMOVUPS   Y0, (DI)
+	ADDQ      $0x20, SI
+	ADDQ      $0x20, DI
+	SUBQ      $0x08, R12
+	JGT       channels
+	JMP       done
+
+cut:
+	MOVQ       mask+40(FP), R15
+	VMOVUPS    (R15), Y8
+	MOVQ       taps+16(FP), BX
+	MOVQ       (BX), DX
+	VMASKMOVPS (SI)(DX*4), Y8, Y0
+	MOVQ       taps+16(FP), BX
+	MOVQ       ntaps+24(FP), CX
+	VXORPS     Y2, Y2, Y2
+
+compareCut:
+	MOVQ       (BX), DX
+	VMASKMOVPS (SI)(DX*4), Y8, Y4
+	VCMPPS     $0x1e, Y0, Y4, Y5
+	VCMPPS     $0x03, Y4, Y4, Y6
+	VORPS      Y6, Y5, Y5
+	VBLENDVPS  Y5, Y4, Y0, Y0
+	ADDQ       $0x08, BX
+	DECQ       CX
+	JNE        compareCut
+	VMASKMOVPS Y0, Y8, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func windowMaxGradAVX2(dx *float32, dy *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·windowMaxGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ     dx+0(FP), R8
+	MOVQ     dy+8(FP), DI
+	VPCMPEQD Y3, Y3, Y3
+	VPSRLD   $0x1f, Y3, Y3
+	MOVQ     x+16(FP), SI
+	MOVQ     n+40(FP), R12
+
+channels:
+	CMPQ    R12, $0x08
+	JLT     cut
+	MOVQ    taps+24(FP), BX
+	MOVQ    (BX), DX
+	VMOVUPS (SI)(DX*4), Y0
+	VXORPS  Y1, Y1, Y1
+	MOVQ    taps+24(FP), BX
+	MOVQ    ntaps+32(FP), CX
+	VXORPS  Y2, Y2, Y2
+
+compare:
+	MOVQ      (BX), DX
+	VMOVUPS   (SI)(DX*4), Y4
+	VCMPPS    $0x1e, Y0, Y4, Y5
+	VCMPPS    $0x03, Y4, Y4, Y6
+	VORPS     Y6, Y5, Y5
+	VBLENDVPS Y5, Y4, Y0, Y0
+	VBLENDVPS Y5, Y2, Y1, Y1
+	VPADDD    Y3, Y2, Y2
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       compare
+	VMOVUPS   (DI), Y7
+	MOVQ      taps+24(FP), BX
+	MOVQ      ntaps+32(FP), CX
+	VXORPS    Y2, Y2, Y2
+
+add:
+	MOVQ      (BX), DX
+	VMOVUPS   (R8)(DX*4), Y4
+	VPCMPEQD  Y2, Y1, Y5
+	VADDPS    Y7, Y4, Y6
+	VBLENDVPS Y5, Y6, Y4, Y4
+	VMOVUPS   Y4, (R8)(DX*4)
+	VPADDD    Y3, Y2, Y2
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       add
+	ADDQ      $0x20, SI
+	ADDQ      $0x20, DI
+	ADDQ      $0x20, R8
+	SUBQ      $0x08, R12
+	JGT       channels
+	JMP       done
+
+cut:
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y8
+	MOVQ       taps+24(FP), BX
+	MOVQ       (BX), DX
+	VMASKMOVPS (SI)(DX*4), Y8, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       taps+24(FP), BX
+	MOVQ       ntaps+32(FP), CX
+	VXORPS     Y2, Y2, Y2
+
+compareCut:
+	MOVQ       (BX), DX
+	VMASKMOVPS (SI)(DX*4), Y8, Y4
+	VCMPPS     $0x1e, Y0, Y4, Y5
+	VCMPPS     $0x03, Y4, Y4, Y6
+	VORPS      Y6, Y5, Y5
+	VBLENDVPS  Y5, Y4, Y0, Y0
+	VBLENDVPS  Y5, Y2, Y1, Y1
+	VPADDD     Y3, Y2, Y2
+	ADDQ       $0x08, BX
+	DECQ       CX
+	JNE        compareCut
+	VMASKMOVPS (DI), Y8, Y7
+	MOVQ       taps+24(FP), BX
+	MOVQ       ntaps+32(FP), CX
+	VXORPS     Y2, Y2, Y2
+
+addCut:
+	MOVQ       (BX), DX
+	VMASKMOVPS (R8)(DX*4), Y8, Y4
+	VPCMPEQD   Y2, Y1, Y5
+	VADDPS     Y7, Y4, Y6
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VMASKMOVPS Y4, Y8, (R8)(DX*4)
+	VPADDD     Y3, Y2, Y2
+	ADDQ       $0x08, BX
+	DECQ       CX
+	JNE        addCut
+
+done:
 	VZEROUPPER
 	RET
 

@@ -14,13 +14,15 @@ func outerAsm([]float32, int, []float32, int, int, []float32, int, int, int, int
 	return false
 }
 
-func depthAsm([]float32, []int, []float32, []int, []int, []float32, int, int, bool) bool {
+func depthRowAsm(*Slide, []float32, []float32, []float32, []float32, []WindowRow) bool { return false }
+
+func depthSumsAsm(*Slide, []float32, []float32, []float32, []WindowRow, int, int, int) bool {
 	return false
 }
 
-func depthOuterAsm([]float32, int, []float32, int, int, []int, []float32, int, int, int, int, int, bool) bool {
-	return false
-}
+func windowMaxAsm([]float32, []float32, []int) bool { return false }
+
+func windowMaxGradAsm([]float32, []float32, []float32, []int) bool { return false }
 
 func vectorAsm(vectorOp, []float32, []float32, []float32, float32) bool { return false }
 

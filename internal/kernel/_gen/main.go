@@ -1,8 +1,7 @@
-// Command _gen writes the assembly of package kernel: for each instruction set the tiles Dot, Outer, Depth and DepthOuter, in
-// the sizes of the tables below, and the loops over vectors and over rows of channels. Run it with go generate in internal/kernel.
+// Command _gen writes the assembly of package kernel: for each instruction set the tiles Dot and Outer, in the sizes
+// of the tables below, the windows of DepthRow and DepthSums, and the loops over vectors and over rows of channels. Run it with go generate in internal/kernel.
 //
-// Offsets of rows and taps are in elements, scaled by the addressing mode; the steps of Outer and DepthOuter, their taps, ldc and ldw
-// are in bytes. What a kernel computes is said at its Go twin; here are only the registers.
+// Offsets of rows and taps are in elements, scaled by the addressing mode; the steps of all others are in bytes. What a kernel computes is said at its Go twin; here are only the registers.
 package main
 
 import (
@@ -40,11 +39,20 @@ func main() {
 	outer(avx2, 4, 16)
 	fence()
 	transpose()
-	depth(avx512)
-	depth(avx2)
-	depthOuter(avx512)
-	depthOuter(avx2)
 	for _, s := range []isa{avx512, avx2} {
+		for _, k := range []int{1, 2, 3, 4, 5, 7} {
+			depthRow(s, k, 1)
+		}
+		for _, k := range []int{3, 5, 7} {
+			depthRow(s, k, 2)
+		}
+		for _, k := range []int{1, 3, 5, 7} {
+			depthSums(s, k)
+		}
+	}
+	for _, s := range []isa{avx512, avx2} {
+		windowMax(s, false)
+		windowMax(s, true)
 		vectors(s)
 		columns(s)
 		activate(s)
@@ -66,8 +74,9 @@ func (s isa) zero(v reg.VecPhysical) {
 // vector by a register.
 type masks struct {
 	isa
-	vecs []reg.VecPhysical // AVX2: one for each vector of the row
-	last int
+	vecs  []reg.VecPhysical // AVX2: one for each vector of the row
+	last  int
+	whole bool // AVX2: nothing is cut
 }
 
 // loadMasks reads the masks from 32-bit lanes at the parameter mask.
@@ -87,6 +96,8 @@ func (s isa) loadMasks(vecs int, spare ...reg.VecPhysical) masks {
 // load reads vector v of a row.
 func (m masks) load(v int, from Mem, to reg.VecPhysical) {
 	switch {
+	case m.whole:
+		VMOVUPS(from, to)
 	case m.lanes == 8:
 		VMASKMOVPS(from, m.vecs[v], to)
 	case v == m.last:
@@ -99,6 +110,8 @@ func (m masks) load(v int, from Mem, to reg.VecPhysical) {
 // store writes vector v of a row.
 func (m masks) store(v int, from reg.VecPhysical, to Mem) {
 	switch {
+	case m.whole:
+		VMOVUPS(from, to)
 	case m.lanes == 8:
 		VMASKMOVPS(from, m.vecs[v], to)
 	case v == m.last:

@@ -22,7 +22,6 @@ var vectorOps = []struct {
 	{"scale", func(_ isa, v, _, alpha, _ reg.VecPhysical) { VMULPS(v, alpha, v) }, false},
 	{"relu", func(_ isa, v, _, _, zero reg.VecPhysical) { VMAXPS(v, zero, v) }, false}, // the second source wins ties and NaN
 	{"reluGrad", func(s isa, v, w, _, zero reg.VecPhysical) {
-		const greater = 30 // ordered, quiet
 		if s.lanes == 16 {
 			VCMPPS(Imm(greater), zero, w, reg.K2)
 			VMOVUPS_Z(v, reg.K2, v)
