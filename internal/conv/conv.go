@@ -197,7 +197,7 @@ func get[T kernel.Float]() *job[T] {
 		return j
 	}
 	j := new(job[T])
-	j.packFn, j.unitFn = j.pack, j.compute
+	j.packFn, j.unitFn, j.finishFn = j.pack, j.compute, j.finish
 	return j
 }
 
