@@ -1,6 +1,7 @@
 package conv
 
 import (
+	"math"
 	"sync"
 	"unsafe"
 
@@ -176,25 +177,36 @@ func depthUnits(s Shape) int { return max(1, min(32, s.N*s.OH*s.OW/48, s.N*s.OH)
 // compute does units lo to hi of destination rows.
 func (j *depthJob[T]) compute(worker, lo, hi int) {
 	rows := j.shape.N * j.height
+	e, plain := &j.epilogue, j.epilogue.plain()
+	var finish kernel.Finish[T]
+	if e.Add == nil && (e.Act.Kind == kernel.Rectify || e.Act.Kind == kernel.Clip) {
+		finish.Bounded, finish.Low, finish.High = true, 0, T(math.Inf(1))
+		if e.Act.Kind == kernel.Clip {
+			finish.Low, finish.High = T(e.Act.A), T(e.Act.B)
+		}
+		plain = true
+	}
 	for u := lo; u < hi; u++ {
 		first, last := u*rows/j.units, (u+1)*rows/j.units
-		if j.epilogue.Moments != nil {
-			j.gather.clear(u)
-		}
+		finish.Pivot = nil
 		for r := first; r < last; r++ {
 			image, row := r/j.height, r%j.height
 			y := j.dst[r*j.rowLen:][:j.rowLen]
 			for i := range j.phases {
 				f := &j.phases[i]
 				j.rows[worker] = j.window(j.rows[worker][:0], f, image, row)
-				kernel.DepthRow(&f.slide, y[f.origin:], j.src, j.packed, j.epilogue.Bias, j.rows[worker])
+				kernel.DepthRow(&f.slide, y[f.origin:], j.src, j.packed, e.Bias, j.rows[worker], finish)
 			}
-			switch e := &j.epilogue; {
-			case e.Moments != nil:
+			switch {
+			case e.Moments != nil && r == first: // the unit's pivot is in this row
+				j.gather.clear(u)
 				j.gather.add(u, y)
-			case e.Add != nil:
+				var count *T
+				count, finish.Pivot, finish.Sum, finish.Squares = j.gather.slot(u)
+				*count = T((last - first) * j.shape.OW)
+			case !plain && e.Add != nil:
 				e.finish(y, e.Add[r*j.rowLen:][:j.rowLen])
-			default:
+			case !plain:
 				e.finish(y, nil)
 			}
 		}

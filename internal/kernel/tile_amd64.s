@@ -2289,9 +2289,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_1s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_1s1(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2332,7 +2332,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+146(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -2397,7 +2397,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -2482,6 +2482,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Z8
+	VBROADCASTSS high+116(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -2552,9 +2629,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_2s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_2s1(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2595,7 +2672,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+146(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -2660,7 +2737,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -2789,6 +2866,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Z8
+	VBROADCASTSS high+116(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -2861,9 +3015,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_3s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_3s1(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2904,7 +3058,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+146(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -2969,7 +3123,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -3123,6 +3277,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Z8
+	VBROADCASTSS high+116(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -3197,9 +3428,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_4s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_4s1(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -3240,7 +3471,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+146(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3305,7 +3536,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -3488,6 +3719,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Z8
+	VBROADCASTSS high+116(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -3564,9 +3872,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_5s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_5s1(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -3607,7 +3915,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+146(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3672,7 +3980,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -3880,6 +4188,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Z8
+	VBROADCASTSS high+116(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -3958,9 +4343,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_7s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_7s1(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4001,7 +4386,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+146(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4066,7 +4451,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -4329,6 +4714,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Z8
+	VBROADCASTSS high+116(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -4411,9 +4873,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_3s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_3s2(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4454,7 +4916,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+146(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4519,7 +4981,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -4724,6 +5186,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Z8
+	VBROADCASTSS high+116(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -4812,9 +5351,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_5s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_5s2(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4855,7 +5394,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+146(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4920,7 +5459,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -5179,6 +5718,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Z8
+	VBROADCASTSS high+116(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -5271,9 +5887,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_7s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_7s2(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -5314,7 +5930,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+146(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -5379,7 +5995,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -5693,6 +6309,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Z8
+	VBROADCASTSS high+116(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -7111,9 +7804,9 @@ stored:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_1s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_1s1(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -7148,7 +7841,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+146(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -7213,7 +7906,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -7314,6 +8007,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -7398,7 +8168,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+146(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -7463,7 +8233,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -7564,6 +8334,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+128(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+136(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -7634,9 +8481,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_2s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_2s1(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -7671,7 +8518,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+146(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -7736,7 +8583,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -7865,6 +8712,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -7951,7 +8875,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+146(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -8016,7 +8940,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -8145,6 +9069,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+128(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+136(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -8217,9 +9218,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_3s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_3s1(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -8254,7 +9255,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+146(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -8319,7 +9320,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -8473,6 +9474,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -8561,7 +9639,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+146(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -8626,7 +9704,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -8780,6 +9858,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+128(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+136(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -8854,9 +10009,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_4s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_4s1(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -8891,7 +10046,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+146(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -8956,7 +10111,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -9139,6 +10294,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -9229,7 +10461,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+146(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -9294,7 +10526,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -9477,6 +10709,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+128(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+136(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -9553,9 +10862,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_5s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_5s1(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -9590,7 +10899,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+146(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -9655,7 +10964,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -9863,6 +11172,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -9955,7 +11341,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+146(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -10020,7 +11406,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -10228,6 +11614,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+128(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+136(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -10306,9 +11769,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_7s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_7s1(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -10341,7 +11804,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+146(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -10400,7 +11863,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -10642,6 +12105,76 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Y7
+	VBROADCASTSS high+116(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y7
+	MOVQ        sum+128(FP), R13
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        squares+136(FP), BX
+	VMOVUPS     (BX)(AX*1), Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+count:
+	VMOVUPS Y8, (R13)(AX*1)
+	VMOVUPS Y9, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -10730,7 +12263,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+146(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -10789,7 +12322,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -11031,6 +12564,76 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+112(FP), Y7
+	VBROADCASTSS high+116(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+boundedCut:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y7
+	MOVQ        sum+128(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        squares+136(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+countCut:
+	VMASKMOVPS Y8, Y15, (R13)(AX*1)
+	VMASKMOVPS Y9, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -11107,9 +12710,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_3s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_3s2(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -11144,7 +12747,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+146(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -11209,7 +12812,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -11414,6 +13017,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -11516,7 +13196,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+146(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -11581,7 +13261,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -11786,6 +13466,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+128(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+136(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -11874,9 +13631,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_5s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_5s2(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -11911,7 +13668,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+146(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -11976,7 +13733,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -12235,6 +13992,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+128(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+136(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -12341,7 +14175,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+146(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -12406,7 +14240,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -12665,6 +14499,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+112(FP), Y8
+	VBROADCASTSS high+116(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+128(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+136(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -12757,9 +14668,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_7s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_7s2(SB), NOSPLIT, $0-147
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -12792,7 +14703,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+146(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -12851,7 +14762,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -13136,6 +15047,76 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+112(FP), Y7
+	VBROADCASTSS high+116(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+bounded:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y7
+	MOVQ        sum+128(FP), R13
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        squares+136(FP), BX
+	VMOVUPS     (BX)(AX*1), Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+count:
+	VMOVUPS Y8, (R13)(AX*1)
+	VMOVUPS Y9, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -13236,7 +15217,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+146(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -13295,7 +15276,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+145(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -13580,6 +15561,76 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+144(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+112(FP), Y7
+	VBROADCASTSS high+116(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+boundedCut:
+	MOVQ        pivot+120(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y7
+	MOVQ        sum+128(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        squares+136(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+countCut:
+	VMASKMOVPS Y8, Y15, (R13)(AX*1)
+	VMASKMOVPS Y9, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
