@@ -69,6 +69,9 @@ func depthForward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[
 	f.slide = kernel.Slide{
 		N: s.OW, Width: s.W, KW: s.KW, Stride: s.StrideW, Channels: s.C, YStep: s.C, XStep: s.C, WStep: pitch,
 	}
+	if s.large() {
+		f.slide.AheadX, f.slide.AheadY = j.srcRow, j.rowLen
+	}
 	if s.DilW == 1 {
 		f.runs = append(f.runs, depthRun{left: s.PadLeft})
 	} else {
@@ -102,6 +105,12 @@ func depthDataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w, scratch
 			N: (s.W - r + s.StrideW - 1) / s.StrideW, Width: s.OW, KW: 1, Stride: 1,
 			Channels: s.C, YStep: s.StrideW * s.C, XStep: s.C, WStep: -s.StrideW * pitch,
 		}
+		if s.StrideW > 1 || s.large() {
+			f.slide.AheadY = j.rowLen // outputs with gaps between them defeat the processor's own foresight
+		}
+		if s.StrideH == 1 && s.large() {
+			f.slide.AheadX = j.srcRow
+		}
 		// Columns of the window from last to first meet columns of dy from left to right, neighbours if the window has no gaps.
 		for q := s.KW - 1; q >= 0; q-- {
 			d := r + s.PadLeft - q*s.DilW
@@ -119,6 +128,10 @@ func depthDataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w, scratch
 	p.ForWorker(j.units, 1, j.unitFn)
 	putDepth(j)
 }
+
+// large tells whether x and y are more than a cache holds. Then rows are asked for while the ones before them are computed, which for
+// data in a second-level cache would cost more than it gains.
+func (s Shape) large() bool { return s.N*(s.H*s.W*s.C+s.OH*s.OW*s.O) > 1<<20 }
 
 // reset makes n phases and returns the last, emptied.
 func (j *depthJob[T]) reset(n int) *depthPhase {

@@ -10,6 +10,9 @@ type Slide struct {
 	N, Width, KW, Stride int
 	Channels             int
 	YStep, XStep, WStep  int // elements from one output, pixel or column of the window to the next
+	// Unless 0, how far behind the last image row, and behind the outputs, lie those that DepthRow will be called for next: it may ask memory
+	// for them.
+	AheadX, AheadY int
 }
 
 // WindowRow is one row of a window over one row of an image.

@@ -49,11 +49,6 @@ func depthRowTiles(g *Slide, y, x, w, bias []float32, rows []WindowRow, f *Finis
 		pivot, sum, squares = &f.Pivot[0], &f.Sum[0], &f.Squares[0]
 	}
 	mask := &keep[Lanes-g.Channels%lanes()]
-	// Outputs with gaps between them defeat the processor's own look-ahead: the memory of the next row is asked for while this one runs.
-	ahead := 0
-	if g.YStep > g.Channels {
-		ahead = 4 * g.N * g.YStep
-	}
 	// With one column a tile steps from output to output, else from pixel to pixel.
 	step, pixels := 1, (tile-1)*g.Stride+g.KW
 	if g.KW == 1 {
@@ -99,7 +94,7 @@ func depthRowTiles(g *Slide, y, x, w, bias []float32, rows []WindowRow, f *Finis
 			}
 		}
 		depthRowCall(g.KW, g.Stride, &y[j*g.YStep], 4*g.YStep, px, 4*step*g.XStep, &table[0], n, pw, 4*g.WStep, first, g.Channels, mask,
-			tiles, outs, ahead, f.Low, f.High, pivot, sum, squares, f.Bounded, edge, add)
+			tiles, outs, 4*g.AheadX, 4*g.AheadY, f.Low, f.High, pivot, sum, squares, f.Bounded, edge, add)
 		j += tiles * outs
 	}
 }
@@ -197,47 +192,47 @@ func depthSumsGroups(g *Slide, dw, x, dy []float32, rows []WindowRow, xSeg, ySeg
 func floorDiv(a, b int) int { return -ceilDiv(-a, b) }
 
 // depthRowCall calls the code of a window. A window of one column has one, for all strides.
-func depthRowCall(k, stride int, y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles, outs, ahead int, low, high float32, pivot, sum, squares *float32, bounded, edge, add bool) {
+func depthRowCall(k, stride int, y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles, outs, aheadX, aheadY int, low, high float32, pivot, sum, squares *float32, bounded, edge, add bool) {
 	if k == 1 {
 		stride = 1
 	}
 	switch {
 	case active == avx2 && k == 1 && stride == 1:
-		depthRowAVX2_1s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX2_1s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 2 && stride == 1:
-		depthRowAVX2_2s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX2_2s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 3 && stride == 1:
-		depthRowAVX2_3s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX2_3s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 4 && stride == 1:
-		depthRowAVX2_4s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX2_4s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 5 && stride == 1:
-		depthRowAVX2_5s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX2_5s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 7 && stride == 1:
-		depthRowAVX2_7s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX2_7s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 3 && stride == 2:
-		depthRowAVX2_3s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX2_3s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 5 && stride == 2:
-		depthRowAVX2_5s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX2_5s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 7 && stride == 2:
-		depthRowAVX2_7s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX2_7s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 1 && stride == 1:
-		depthRowAVX512_1s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX512_1s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 2 && stride == 1:
-		depthRowAVX512_2s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX512_2s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 3 && stride == 1:
-		depthRowAVX512_3s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX512_3s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 4 && stride == 1:
-		depthRowAVX512_4s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX512_4s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 5 && stride == 1:
-		depthRowAVX512_5s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX512_5s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 7 && stride == 1:
-		depthRowAVX512_7s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX512_7s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 3 && stride == 2:
-		depthRowAVX512_3s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX512_3s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 5 && stride == 2:
-		depthRowAVX512_5s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX512_5s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 7 && stride == 2:
-		depthRowAVX512_7s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, low, high, pivot, sum, squares, bounded, edge, add)
+		depthRowAVX512_7s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	}
 }
 

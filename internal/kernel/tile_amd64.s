@@ -2289,9 +2289,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_1s1(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX512_1s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2309,7 +2309,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -2332,7 +2362,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+146(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -2397,7 +2427,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -2482,10 +2512,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Z8
-	VBROADCASTSS high+116(FP), Z9
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -2504,15 +2534,15 @@ store:
 	VMINPS       Z7, Z9, Z7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS.Z   (R13)(AX*1), K1, Z8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS.Z   (R13)(AX*1), K1, Z9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS.Z   (BX)(AX*1), K1, Z10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Z8, Z0, Z11
@@ -2629,9 +2659,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_2s1(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX512_2s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2649,7 +2679,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -2672,7 +2732,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+146(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -2737,7 +2797,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -2866,10 +2926,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Z8
-	VBROADCASTSS high+116(FP), Z9
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -2888,15 +2948,15 @@ store:
 	VMINPS       Z7, Z9, Z7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS.Z   (R13)(AX*1), K1, Z8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS.Z   (R13)(AX*1), K1, Z9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS.Z   (BX)(AX*1), K1, Z10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Z8, Z0, Z11
@@ -3015,9 +3075,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_3s1(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX512_3s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -3035,7 +3095,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -3058,7 +3148,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+146(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3123,7 +3213,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -3277,10 +3367,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Z8
-	VBROADCASTSS high+116(FP), Z9
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -3299,15 +3389,15 @@ store:
 	VMINPS       Z7, Z9, Z7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS.Z   (R13)(AX*1), K1, Z8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS.Z   (R13)(AX*1), K1, Z9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS.Z   (BX)(AX*1), K1, Z10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Z8, Z0, Z11
@@ -3428,9 +3518,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_4s1(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX512_4s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -3448,7 +3538,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -3471,7 +3591,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+146(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3536,7 +3656,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -3719,10 +3839,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Z8
-	VBROADCASTSS high+116(FP), Z9
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -3741,15 +3861,15 @@ store:
 	VMINPS       Z7, Z9, Z7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS.Z   (R13)(AX*1), K1, Z8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS.Z   (R13)(AX*1), K1, Z9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS.Z   (BX)(AX*1), K1, Z10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Z8, Z0, Z11
@@ -3872,9 +3992,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_5s1(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX512_5s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -3892,7 +4012,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -3915,7 +4065,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+146(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3980,7 +4130,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -4188,10 +4338,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Z8
-	VBROADCASTSS high+116(FP), Z9
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -4210,15 +4360,15 @@ store:
 	VMINPS       Z7, Z9, Z7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS.Z   (R13)(AX*1), K1, Z8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS.Z   (R13)(AX*1), K1, Z9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS.Z   (BX)(AX*1), K1, Z10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Z8, Z0, Z11
@@ -4343,9 +4493,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_7s1(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX512_7s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4363,7 +4513,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -4386,7 +4566,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+146(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4451,7 +4631,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -4714,10 +4894,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Z8
-	VBROADCASTSS high+116(FP), Z9
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -4736,15 +4916,15 @@ store:
 	VMINPS       Z7, Z9, Z7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS.Z   (R13)(AX*1), K1, Z8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS.Z   (R13)(AX*1), K1, Z9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS.Z   (BX)(AX*1), K1, Z10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Z8, Z0, Z11
@@ -4873,9 +5053,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_3s2(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX512_3s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4893,7 +5073,87 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -4916,7 +5176,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+146(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4981,7 +5241,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -5186,10 +5446,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Z8
-	VBROADCASTSS high+116(FP), Z9
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -5208,15 +5468,15 @@ store:
 	VMINPS       Z7, Z9, Z7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS.Z   (R13)(AX*1), K1, Z8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS.Z   (R13)(AX*1), K1, Z9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS.Z   (BX)(AX*1), K1, Z10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Z8, Z0, Z11
@@ -5351,9 +5611,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_5s2(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX512_5s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -5371,7 +5631,87 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -5394,7 +5734,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+146(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -5459,7 +5799,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -5718,10 +6058,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Z8
-	VBROADCASTSS high+116(FP), Z9
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -5740,15 +6080,15 @@ store:
 	VMINPS       Z7, Z9, Z7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS.Z   (R13)(AX*1), K1, Z8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS.Z   (R13)(AX*1), K1, Z9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS.Z   (BX)(AX*1), K1, Z10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Z8, Z0, Z11
@@ -5887,9 +6227,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_7s2(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX512_7s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -5907,7 +6247,87 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -5930,7 +6350,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+146(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -5995,7 +6415,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -6309,10 +6729,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Z8
-	VBROADCASTSS high+116(FP), Z9
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
 	VMAXPS       Z0, Z8, Z0
 	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
@@ -6331,15 +6751,15 @@ store:
 	VMINPS       Z7, Z9, Z7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS.Z   (R13)(AX*1), K1, Z8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS.Z   (R13)(AX*1), K1, Z9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS.Z   (BX)(AX*1), K1, Z10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Z8, Z0, Z11
@@ -7804,9 +8224,9 @@ stored:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_1s1(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX2_1s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -7818,7 +8238,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -7841,7 +8291,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+146(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -7906,7 +8356,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -8007,10 +8457,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -8029,15 +8479,15 @@ store:
 	VMINPS       Y7, Y9, Y7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS     (R13)(AX*1), Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS     (R13)(AX*1), Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS     (BX)(AX*1), Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -8145,7 +8595,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -8168,7 +8648,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+146(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -8233,7 +8713,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -8334,10 +8814,10 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          boundedCut
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -8356,15 +8836,15 @@ storeCut:
 	VMINPS       Y7, Y9, Y7
 
 boundedCut:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         countedCut
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMASKMOVPS  (R13)(AX*1), Y15, Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMASKMOVPS  (R13)(AX*1), Y15, Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMASKMOVPS  (BX)(AX*1), Y15, Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -8481,9 +8961,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_2s1(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX2_2s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -8495,7 +8975,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -8518,7 +9028,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+146(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -8583,7 +9093,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -8712,10 +9222,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -8734,15 +9244,15 @@ store:
 	VMINPS       Y7, Y9, Y7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS     (R13)(AX*1), Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS     (R13)(AX*1), Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS     (BX)(AX*1), Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -8852,7 +9362,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -8875,7 +9415,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+146(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -8940,7 +9480,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -9069,10 +9609,10 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          boundedCut
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -9091,15 +9631,15 @@ storeCut:
 	VMINPS       Y7, Y9, Y7
 
 boundedCut:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         countedCut
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMASKMOVPS  (R13)(AX*1), Y15, Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMASKMOVPS  (R13)(AX*1), Y15, Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMASKMOVPS  (BX)(AX*1), Y15, Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -9218,9 +9758,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_3s1(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX2_3s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -9232,7 +9772,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -9255,7 +9825,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+146(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -9320,7 +9890,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -9474,10 +10044,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -9496,15 +10066,15 @@ store:
 	VMINPS       Y7, Y9, Y7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS     (R13)(AX*1), Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS     (R13)(AX*1), Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS     (BX)(AX*1), Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -9616,7 +10186,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -9639,7 +10239,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+146(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -9704,7 +10304,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -9858,10 +10458,10 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          boundedCut
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -9880,15 +10480,15 @@ storeCut:
 	VMINPS       Y7, Y9, Y7
 
 boundedCut:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         countedCut
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMASKMOVPS  (R13)(AX*1), Y15, Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMASKMOVPS  (R13)(AX*1), Y15, Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMASKMOVPS  (BX)(AX*1), Y15, Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -10009,9 +10609,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_4s1(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX2_4s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -10023,7 +10623,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -10046,7 +10676,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+146(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -10111,7 +10741,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -10294,10 +10924,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -10316,15 +10946,15 @@ store:
 	VMINPS       Y7, Y9, Y7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS     (R13)(AX*1), Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS     (R13)(AX*1), Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS     (BX)(AX*1), Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -10438,7 +11068,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -10461,7 +11121,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+146(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -10526,7 +11186,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -10709,10 +11369,10 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          boundedCut
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -10731,15 +11391,15 @@ storeCut:
 	VMINPS       Y7, Y9, Y7
 
 boundedCut:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         countedCut
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMASKMOVPS  (R13)(AX*1), Y15, Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMASKMOVPS  (R13)(AX*1), Y15, Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMASKMOVPS  (BX)(AX*1), Y15, Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -10862,9 +11522,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_5s1(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX2_5s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -10876,7 +11536,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -10899,7 +11589,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+146(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -10964,7 +11654,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -11172,10 +11862,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -11194,15 +11884,15 @@ store:
 	VMINPS       Y7, Y9, Y7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS     (R13)(AX*1), Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS     (R13)(AX*1), Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS     (BX)(AX*1), Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -11318,7 +12008,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -11341,7 +12061,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+146(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -11406,7 +12126,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -11614,10 +12334,10 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          boundedCut
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -11636,15 +12356,15 @@ storeCut:
 	VMINPS       Y7, Y9, Y7
 
 boundedCut:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         countedCut
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMASKMOVPS  (R13)(AX*1), Y15, Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMASKMOVPS  (R13)(AX*1), Y15, Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMASKMOVPS  (BX)(AX*1), Y15, Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -11769,9 +12489,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_7s1(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX2_7s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -11783,7 +12503,35 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -11804,7 +12552,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+146(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -11863,7 +12611,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -12105,10 +12853,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Y7
-	VBROADCASTSS high+116(FP), Y8
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
 	VMAXPS       Y0, Y7, Y0
 	VMINPS       Y0, Y8, Y0
 	VMAXPS       Y1, Y7, Y1
@@ -12125,15 +12873,15 @@ store:
 	VMINPS       Y6, Y8, Y6
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS     (R13)(AX*1), Y7
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS     (R13)(AX*1), Y8
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS     (BX)(AX*1), Y9
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y7, Y0, Y10
@@ -12242,7 +12990,35 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -12263,7 +13039,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+146(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -12322,7 +13098,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -12564,10 +13340,10 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          boundedCut
-	VBROADCASTSS low+112(FP), Y7
-	VBROADCASTSS high+116(FP), Y8
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
 	VMAXPS       Y0, Y7, Y0
 	VMINPS       Y0, Y8, Y0
 	VMAXPS       Y1, Y7, Y1
@@ -12584,15 +13360,15 @@ storeCut:
 	VMINPS       Y6, Y8, Y6
 
 boundedCut:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         countedCut
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMASKMOVPS  (R13)(AX*1), Y15, Y7
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMASKMOVPS  (R13)(AX*1), Y15, Y8
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMASKMOVPS  (BX)(AX*1), Y15, Y9
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y7, Y0, Y10
@@ -12710,9 +13486,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_3s2(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX2_3s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -12724,7 +13500,87 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -12747,7 +13603,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+146(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -12812,7 +13668,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -13017,10 +13873,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -13039,15 +13895,15 @@ store:
 	VMINPS       Y7, Y9, Y7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS     (R13)(AX*1), Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS     (R13)(AX*1), Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS     (BX)(AX*1), Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -13173,7 +14029,87 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -13196,7 +14132,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+146(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -13261,7 +14197,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -13466,10 +14402,10 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          boundedCut
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -13488,15 +14424,15 @@ storeCut:
 	VMINPS       Y7, Y9, Y7
 
 boundedCut:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         countedCut
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMASKMOVPS  (R13)(AX*1), Y15, Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMASKMOVPS  (R13)(AX*1), Y15, Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMASKMOVPS  (BX)(AX*1), Y15, Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -13631,9 +14567,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_5s2(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX2_5s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -13645,7 +14581,87 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -13668,7 +14684,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+146(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -13733,7 +14749,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -13992,10 +15008,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -14014,15 +15030,15 @@ store:
 	VMINPS       Y7, Y9, Y7
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS     (R13)(AX*1), Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS     (R13)(AX*1), Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS     (BX)(AX*1), Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -14152,7 +15168,87 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -14175,7 +15271,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+146(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -14240,7 +15336,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -14499,10 +15595,10 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          boundedCut
-	VBROADCASTSS low+112(FP), Y8
-	VBROADCASTSS high+116(FP), Y9
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
@@ -14521,15 +15617,15 @@ storeCut:
 	VMINPS       Y7, Y9, Y7
 
 boundedCut:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         countedCut
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMASKMOVPS  (R13)(AX*1), Y15, Y8
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMASKMOVPS  (R13)(AX*1), Y15, Y9
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMASKMOVPS  (BX)(AX*1), Y15, Y10
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y8, Y0, Y11
@@ -14668,9 +15764,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_7s2(SB), NOSPLIT, $0-147
+TEXT ·depthRowAVX2_7s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -14682,7 +15778,79 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -14703,7 +15871,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+146(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -14762,7 +15930,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -15047,10 +16215,10 @@ next:
 	JNE  edge
 
 store:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          bounded
-	VBROADCASTSS low+112(FP), Y7
-	VBROADCASTSS high+116(FP), Y8
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
 	VMAXPS       Y0, Y7, Y0
 	VMINPS       Y0, Y8, Y0
 	VMAXPS       Y1, Y7, Y1
@@ -15067,15 +16235,15 @@ store:
 	VMINPS       Y6, Y8, Y6
 
 bounded:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         counted
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMOVUPS     (R13)(AX*1), Y7
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMOVUPS     (R13)(AX*1), Y8
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMOVUPS     (BX)(AX*1), Y9
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y7, Y0, Y10
@@ -15196,7 +16364,79 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -15217,7 +16457,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+146(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -15276,7 +16516,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+145(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -15561,10 +16801,10 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
-	CMPB         bounded+144(FP), $0x00
+	CMPB         bounded+152(FP), $0x00
 	JEQ          boundedCut
-	VBROADCASTSS low+112(FP), Y7
-	VBROADCASTSS high+116(FP), Y8
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
 	VMAXPS       Y0, Y7, Y0
 	VMINPS       Y0, Y8, Y0
 	VMAXPS       Y1, Y7, Y1
@@ -15581,15 +16821,15 @@ storeCut:
 	VMINPS       Y6, Y8, Y6
 
 boundedCut:
-	MOVQ        pivot+120(FP), R13
+	MOVQ        pivot+128(FP), R13
 	TESTQ       R13, R13
 	JEQ         countedCut
 	MOVQ        R10, AX
 	SUBQ        y+0(FP), AX
 	VMASKMOVPS  (R13)(AX*1), Y15, Y7
-	MOVQ        sum+128(FP), R13
+	MOVQ        sum+136(FP), R13
 	VMASKMOVPS  (R13)(AX*1), Y15, Y8
-	MOVQ        squares+136(FP), BX
+	MOVQ        squares+144(FP), BX
 	VMASKMOVPS  (BX)(AX*1), Y15, Y9
 	MOVQ        outs+96(FP), CX
 	VSUBPS      Y7, Y0, Y10

@@ -19,12 +19,12 @@ import (
 // depthRow writes the kernel for windows of k columns and the given stride. rows is a table of four words for each row of the
 // window: the offsets of its first pixel inside the image and of its weights, then the numbers, counted from the first pixel of a
 // tile, of the first pixel and the one behind the last. Only where edge is set do these numbers cut
-// the tile. The first output of a tile is y; outs of them are stored. ahead, unless 0, is
-// how far from y the memory lies that will be written soon. low, high and pivot say how the tile is finished, as in kernel.Finish. All steps are in bytes.
+// the tile. The first output of a tile is y; outs of them are stored. aheadX and
+// aheadY, unless 0, are how far behind the last row and y the memory lies that will be wanted soon. low, high and pivot say how the tile is finished, as in kernel.Finish. All steps are in bytes.
 func depthRow(s isa, k, stride int) {
 	name := fmt.Sprintf("depthRow%s_%ds%d", s.name, k, stride)
 	TEXT(name, NOSPLIT, "func(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, "+
-		"channels int, mask *int32, tiles int, outs int, ahead int, "+
+		"channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, "+
 		"low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s is DepthRow for windows of %d columns and stride %d, in tiles of %d outputs.", name, k, stride, depthTile(s, k)))
@@ -37,7 +37,26 @@ func depthRow(s isa, k, stride int) {
 
 	body := func(m masks, suffix string) {
 		label := func(format string, args ...any) string { return fmt.Sprintf(format, args...) + suffix }
-		Load(Param("ahead"), pw)
+		Load(Param("aheadX"), pw)
+		TESTQ(pw, pw)
+		JEQ(LabelRef(label("outputs")))
+		Load(Param("nrows"), left)
+		TESTQ(left, left)
+		JEQ(LabelRef(label("outputs")))
+		Load(Param("rows"), row)
+		SHLQ(Imm(5), left)
+		MOVQ(Mem{Base: row, Index: left, Scale: 1, Disp: -32}, px)
+		ADDQ(x0, px)
+		for range stride {
+			ADDQ(pw, px)
+			MOVQ(px, t)
+			for range tile * stride {
+				PREFETCHT1(Mem{Base: t})
+				ADDQ(step, t)
+			}
+		}
+		Label(label("outputs"))
+		Load(Param("aheadY"), pw)
 		TESTQ(pw, pw)
 		JEQ(LabelRef(label("start")))
 		ADDQ(y0, pw)
