@@ -2387,9 +2387,9 @@ square:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_1s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_1s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2407,7 +2407,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -2430,7 +2460,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -2495,7 +2525,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -2580,6 +2610,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -2650,9 +2757,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_2s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_2s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2670,7 +2777,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -2693,7 +2830,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -2758,7 +2895,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -2887,6 +3024,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -2959,9 +3173,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_3s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_3s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2979,7 +3193,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -3002,7 +3246,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3067,7 +3311,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -3221,6 +3465,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -3295,9 +3616,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_4s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_4s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -3315,7 +3636,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -3338,7 +3689,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3403,7 +3754,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -3586,6 +3937,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -3662,9 +4090,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_5s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_5s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -3682,7 +4110,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -3705,7 +4163,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3770,7 +4228,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -3978,6 +4436,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -4056,9 +4591,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_7s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_7s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4076,7 +4611,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -4099,7 +4664,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4164,7 +4729,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -4427,6 +4992,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -4509,9 +5151,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_3s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_3s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4529,7 +5171,87 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -4552,7 +5274,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4617,7 +5339,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -4822,6 +5544,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -4910,9 +5709,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_5s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_5s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4930,7 +5729,87 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -4953,7 +5832,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -5018,7 +5897,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -5277,6 +6156,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -5369,9 +6325,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_7s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_7s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -5389,7 +6345,87 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -5412,7 +6448,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -5477,7 +6513,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -5791,6 +6827,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -7209,9 +8322,9 @@ stored:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_1s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_1s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -7223,7 +8336,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -7246,7 +8389,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -7311,7 +8454,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -7412,6 +8555,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -7473,7 +8693,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -7496,7 +8746,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -7561,7 +8811,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -7662,6 +8912,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -7732,9 +9059,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_2s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_2s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -7746,7 +9073,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -7769,7 +9126,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -7834,7 +9191,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -7963,6 +9320,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -8026,7 +9460,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -8049,7 +9513,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -8114,7 +9578,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -8243,6 +9707,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -8315,9 +9856,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_3s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_3s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -8329,7 +9870,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -8352,7 +9923,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -8417,7 +9988,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -8571,6 +10142,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -8636,7 +10284,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -8659,7 +10337,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -8724,7 +10402,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -8878,6 +10556,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -8952,9 +10707,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_4s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_4s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -8966,7 +10721,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -8989,7 +10774,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -9054,7 +10839,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -9237,6 +11022,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -9304,7 +11166,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -9327,7 +11219,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -9392,7 +11284,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -9575,6 +11467,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -9651,9 +11620,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_5s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_5s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -9665,7 +11634,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -9688,7 +11687,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -9753,7 +11752,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -9961,6 +11960,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -10030,7 +12106,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -10053,7 +12159,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -10118,7 +12224,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -10326,6 +12432,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -10404,9 +12587,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_7s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_7s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -10418,7 +12601,35 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -10439,7 +12650,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -10498,7 +12709,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -10740,6 +12951,76 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y7
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+count:
+	VMOVUPS Y8, (R13)(AX*1)
+	VMOVUPS Y9, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -10807,7 +13088,35 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -10828,7 +13137,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -10887,7 +13196,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -11129,6 +13438,76 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y7
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+countCut:
+	VMASKMOVPS Y8, Y15, (R13)(AX*1)
+	VMASKMOVPS Y9, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -11205,9 +13584,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_3s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_3s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -11219,7 +13598,87 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -11242,7 +13701,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -11307,7 +13766,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -11512,6 +13971,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -11591,7 +14127,87 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -11614,7 +14230,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -11679,7 +14295,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -11884,6 +14500,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -11972,9 +14665,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_5s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_5s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -11986,7 +14679,87 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -12009,7 +14782,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -12074,7 +14847,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -12333,6 +15106,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -12416,7 +15266,87 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -12439,7 +15369,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -12504,7 +15434,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -12763,6 +15693,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -12855,9 +15862,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_7s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_7s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -12869,7 +15876,79 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -12890,7 +15969,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -12949,7 +16028,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -13234,6 +16313,76 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y7
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+count:
+	VMOVUPS Y8, (R13)(AX*1)
+	VMOVUPS Y9, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -13313,7 +16462,79 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -13334,7 +16555,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -13393,7 +16614,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -13678,6 +16899,76 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y7
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+countCut:
+	VMASKMOVPS Y8, Y15, (R13)(AX*1)
+	VMASKMOVPS Y9, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX

@@ -14,7 +14,9 @@ func outerAsm([]float32, int, []float32, int, int, []float32, int, int, int, int
 	return false
 }
 
-func depthRowAsm(*Slide, []float32, []float32, []float32, []float32, []WindowRow) bool { return false }
+func depthRowAsm(*Slide, []float32, []float32, []float32, []float32, []WindowRow, Finish[float32]) bool {
+	return false
+}
 
 func depthSumsAsm(*Slide, []float32, []float32, []float32, []WindowRow, int, int, int) bool {
 	return false
