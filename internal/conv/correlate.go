@@ -22,6 +22,7 @@ type job[T kernel.Float] struct {
 	rowC   int           // destination elements from one row of positions to the next
 
 	dst, src, weights, bias []T
+	ones, shift             []T // of the outputs' channels, for finishUnit
 	packed, copied          []T
 	workers                 int
 
@@ -164,6 +165,9 @@ func (j *job[T]) positions(f *phase, dstH, dstW, srcH, srcW int) {
 // run packs the weights, unless they are, and does all units.
 func (j *job[T]) run(p *parallel.Pool, dst, src []T, w Filter[T], bias, scratch []T) {
 	j.dst, j.src, j.weights, j.bias, j.workers = dst, src, w.Raw, bias, p.Workers()
+	if j.apart {
+		j.prepareFinish()
+	}
 	if w.Packed != nil {
 		j.packed, j.copied = kernel.Align(w.Packed), scratch
 	} else {
@@ -175,6 +179,17 @@ func (j *job[T]) run(p *parallel.Pool, dst, src []T, w Filter[T], bias, scratch 
 	if !j.transposed && j.parts > 1 { // whose units are not complete before
 		p.ForWorker(j.units(), 1, j.finishFn)
 	}
+}
+
+// prepareFinish sets the parameters of the loop that stores results: times one, plus the bias.
+func (j *job[T]) prepareFinish() {
+	n := j.groups * j.dstC
+	for len(j.ones) < n {
+		j.ones = append(j.ones, 1)
+	}
+	j.shift = slices.Grow(j.shift[:0], n)[:n]
+	clear(j.shift)
+	copy(j.shift, j.bias)
 }
 
 // groupLen is the size of one group's packed weights.
@@ -223,9 +238,17 @@ func (j *job[T]) pack(_, lo, hi int) {
 
 // compute does units lo to hi.
 func (j *job[T]) compute(worker, lo, hi int) {
+	memory, size := kernel.Align(j.copied), 0
+	if j.padded {
+		size += j.stripeBuffer()
+	}
+	if j.apart {
+		size += roundUp(j.unitC)
+	}
+	memory = memory[worker*size:][:size]
 	var stripe []T
 	if j.padded {
-		stripe = kernel.Align(j.copied)[worker*j.stripeBuffer():][:j.stripeBuffer()]
+		stripe, memory = memory[:j.stripeBuffer()], memory[j.stripeBuffer():]
 	}
 	loaded := -1
 	for i := lo; i < hi; i++ {
@@ -239,14 +262,19 @@ func (j *job[T]) compute(worker, lo, hi int) {
 		if !j.padded {
 			src = j.src[((image*j.h+row*j.stepH+j.top)*j.w+j.left)*j.c:]
 		}
+		at := image*j.imageC + row*j.rowC
+		dst := j.dst[at:]
+		if j.apart {
+			dst = memory
+		}
 		for i := range j.phases {
 			f := &j.phases[i]
 			if n := min(rows, f.rows-row); n > 0 && f.cols > 0 {
-				j.phase(f, j.dst[image*j.imageC+row*j.rowC+f.origin:], src, n*f.cols, part)
+				j.phase(f, dst[f.origin:], src, n*f.cols, part)
 			}
 		}
-		if !j.transposed && j.parts == 1 {
-			j.finish(0, u, u+1)
+		if j.parts == 1 && (j.apart || !j.transposed) {
+			j.finishUnit(u, at, at+rows*j.rowC, dst[:rows*j.rowC])
 		}
 	}
 }
@@ -256,7 +284,7 @@ func (j *job[T]) finish(_, lo, hi int) {
 	for u := lo; u < hi; u++ {
 		image, row, rows := j.unit(u)
 		at := image*j.imageC + row*j.rowC
-		j.finishUnit(u, at, at+rows*j.rowC)
+		j.finishUnit(u, at, at+rows*j.rowC, j.dst[at:at+rows*j.rowC])
 	}
 }
 
@@ -269,6 +297,7 @@ func (j *job[T]) phase(f *phase, dst, src []T, n, part int) {
 	count := j.panelCount()
 	first, last := part*count/j.parts, (part+1)*count/j.parts
 	dstRow, srcRow := f.dstRow[:n], f.srcRow[:n]
+	bias := j.bias != nil && !j.apart
 	for group := range j.groups {
 		panels := j.panels(group, f)
 		for col, i := 0, 0; i < last; i++ {
@@ -278,7 +307,7 @@ func (j *job[T]) phase(f *phase, dst, src []T, n, part int) {
 				col += nr
 				continue
 			}
-			if f.k == 0 || j.bias != nil {
+			if f.k == 0 || bias {
 				j.fill(dst, dstRow, group*j.dstC+col, cols)
 			}
 			if f.k == 0 {
@@ -287,7 +316,7 @@ func (j *job[T]) phase(f *phase, dst, src []T, n, part int) {
 			}
 			panel := panels[col*f.k:]
 			c, a := dst[group*j.dstC+col:], src[group*j.srcC:]
-			add := j.bias != nil
+			add := bias
 			if taps := panelLen / (f.run * nr); taps > 0 {
 				for t := 0; t < len(f.taps); t += taps {
 					kernel.Dot(c, dstRow, a, srcRow, f.taps[t:min(t+taps, len(f.taps))], f.run, panel[t*f.run*nr:], nr, cols, add)
@@ -311,7 +340,7 @@ func (j *job[T]) phase(f *phase, dst, src []T, n, part int) {
 func (j *job[T]) fill(dst []T, rows []int, channel, n int) {
 	for _, r := range rows {
 		line := dst[r+channel:][:n]
-		if j.bias == nil {
+		if j.bias == nil || j.apart {
 			clear(line)
 		} else {
 			copy(line, j.bias[channel:])

@@ -13,6 +13,9 @@ type grid struct {
 	stripe       int // rows of one unit
 	parts        int // into how many the output channels are cut where there are few units
 	padded       bool
+	// apart: outputs are computed in memory that stays in a cache and then stored past the caches, since there are too many to stay in any.
+	apart bool
+	unitC int // outputs of a unit
 }
 
 // forwardGrid is the walk over x for the positions of y.
@@ -34,7 +37,9 @@ func dataGrid(s Shape) grid {
 		rows: (s.H + s.StrideH - 1) / s.StrideH, cols: (s.W + s.StrideW - 1) / s.StrideW,
 		top: top, left: left, extH: bottom - top + 1, extW: right - left + 1,
 	}
-	return g.cut(s, s.C)
+	g = g.cut(s, s.C)
+	g.apart = g.apart && s.StrideH == 1 && s.StrideW == 1 // else the positions of a phase have gaps
+	return g
 }
 
 // reach returns the least and greatest distance in dy at which a tap of any residue lies.
@@ -62,6 +67,7 @@ const (
 	longStripe  = 96 << 10
 	minParts    = 16
 	partWidth   = 96 // output channels that are worth a piece of their own
+	apartLen    = 2 << 20
 )
 
 // cut chooses the stripes, from the shape alone.
@@ -85,6 +91,8 @@ func (g grid) cut(s Shape, out int) grid {
 	if many && g.units() < minParts {
 		g.parts = max(1, min((minParts+g.units()-1)/g.units(), out/partWidth))
 	}
+	g.unitC = g.stripe * g.cols * out
+	g.apart = g.parts == 1 && out%kernel.Lanes == 0 && g.n*g.rows*g.cols*out >= apartLen
 	return g
 }
 
@@ -123,10 +131,14 @@ func (g grid) stripeBuffer() int { return roundUp(g.height()*g.width()*g.c + ker
 
 // scratch is the memory the stripes of so many workers need.
 func (g grid) scratch(workers int) int {
-	if !g.padded {
-		return 0
+	n := kernel.Lanes
+	if g.padded {
+		n += workers * g.stripeBuffer()
 	}
-	return workers*g.stripeBuffer() + kernel.Lanes
+	if g.apart {
+		n += workers * roundUp(g.unitC)
+	}
+	return n
 }
 
 // load copies the source of a unit with its padding to dst, row by row.

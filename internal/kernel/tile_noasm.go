@@ -42,7 +42,7 @@ func room32[T Float](*WinogradRoom[T]) *WinogradRoom[float32] { return nil }
 
 func transposeAsm([]float32, int, []float32, int, int) int { return 0 }
 
-func scaleShiftClampAsm(_, _, _, _, _ []float32, _ Activation) bool { return false }
+func scaleShiftClampAsm(_ int, _, _, _, _, _ []float32, _ Activation) bool { return false }
 
 func sumsClampAsm(_, _, _, _, _, _, _, _, _ []float32, _ Activation) bool { return false }
 
