@@ -252,7 +252,7 @@ func TestManyOutputsMatchTheDefinition(t *testing.T) {
 	}
 	p := parallel.New(2)
 	defer p.Close()
-	for _, s := range []Shape{square(3, 96, 8, 96, 1, 1, 0, 1), square(2, 110, 3, 96, 3, 1, 1, 1), square(2, 100, 112, 7, 3, 1, 2, 1)} {
+	for _, s := range []Shape{square(4, 150, 4, 96, 1, 1, 0, 1), square(2, 150, 2, 192, 2, 1, 1, 1), square(2, 200, 112, 2, 1, 1, 0, 1)} {
 		if f, d := forwardGrid(s.flat()), dataGrid(s.flat()); !f.apart && !d.apart {
 			t.Fatalf("%+v has too few outputs", s)
 		}

@@ -67,7 +67,7 @@ const (
 	longStripe  = 96 << 10
 	minParts    = 16
 	partWidth   = 96 // output channels that are worth a piece of their own
-	apartLen    = 2 << 20
+	apartLen    = 8 << 20
 )
 
 // cut chooses the stripes, from the shape alone.
