@@ -6996,7 +6996,7 @@ right:
 	RET
 
 // func depthSumsAVX512_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·depthSumsAVX512_3(SB), NOSPLIT, $24-160
 	MOVQ   xStep+24(FP), AX
 	MOVQ   dyStep+72(FP), DX
@@ -7080,8 +7080,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS.Z   (CX), K1, Z9
 	VFMADD231PS (R8), Z9, K1, Z0
 	VFMADD231PS (R8)(AX*1), Z9, K1, Z1
@@ -7202,7 +7206,7 @@ stored:
 	RET
 
 // func depthSumsAVX512_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·depthSumsAVX512_5(SB), NOSPLIT, $24-160
 	MOVQ   xStep+24(FP), AX
 	LEAQ   (AX)(AX*2), BX
@@ -7376,8 +7380,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R12)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS.Z   (CX), K1, Z25
 	VFMADD231PS (R8), Z25, K1, Z0
 	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
@@ -7655,7 +7663,7 @@ stored:
 	RET
 
 // func depthSumsAVX512_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·depthSumsAVX512_7(SB), NOSPLIT, $24-160
 	MOVQ   xStep+24(FP), AX
 	LEAQ   (AX)(AX*2), BX
@@ -7883,8 +7891,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS.Z   (CX), K1, Z28
 	VFMADD231PS (R8), Z28, K1, Z0
 	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
@@ -17133,7 +17145,7 @@ done:
 	RET
 
 // func depthSumsAVX2_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthSumsAVX2_3(SB), NOSPLIT, $24-160
 	MOVQ xStep+24(FP), AX
 	MOVQ dyStep+72(FP), DX
@@ -17211,8 +17223,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS     (CX), Y9
 	VFMADD231PS (R8), Y9, Y0
 	VFMADD231PS (R8)(AX*1), Y9, Y1
@@ -17412,8 +17428,12 @@ midCut:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   rightCut
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 allCut:
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMASKMOVPS  (CX), Y15, Y9
 	VMASKMOVPS  (R8), Y15, Y10
 	VFMADD231PS Y10, Y9, Y0
@@ -17554,7 +17574,7 @@ done:
 	RET
 
 // func depthSumsAVX2_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthSumsAVX2_5(SB), NOSPLIT, $24-160
 	MOVQ xStep+24(FP), AX
 	LEAQ (AX)(AX*2), BX
@@ -17659,8 +17679,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R9)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS     (CX), Y10
 	VFMADD231PS (R8), Y10, Y0
 	VFMADD231PS (R8)(AX*1), Y10, Y1
@@ -17925,8 +17949,12 @@ midCut:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   rightCut
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 allCut:
+	PREFETCHT0  (R9)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMASKMOVPS  (CX), Y15, Y10
 	VMASKMOVPS  (R8), Y15, Y11
 	VFMADD231PS Y11, Y10, Y0
@@ -18107,7 +18135,7 @@ done:
 	RET
 
 // func depthSumsAVX2_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthSumsAVX2_7(SB), NOSPLIT, $24-160
 	MOVQ xStep+24(FP), AX
 	LEAQ (AX)(AX*2), BX
@@ -18221,8 +18249,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R8)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS     (CX), Y7
 	VFMADD231PS (R8), Y7, Y0
 	VFMADD231PS (R8)(AX*1), Y7, Y1
@@ -18488,8 +18520,12 @@ midCut:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   rightCut
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 allCut:
+	PREFETCHT0  (R8)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMASKMOVPS  (CX), Y15, Y7
 	VMASKMOVPS  (R8), Y15, Y8
 	VFMADD231PS Y8, Y7, Y0
