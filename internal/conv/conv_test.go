@@ -245,6 +245,23 @@ func testBits(t *testing.T) {
 	}
 }
 
+// Results too large for any cache take a way of their own.
+func TestManyOutputsMatchTheDefinition(t *testing.T) {
+	if testing.Short() {
+		t.Skip("millions of outputs")
+	}
+	p := parallel.New(2)
+	defer p.Close()
+	for _, s := range []Shape{square(4, 150, 4, 96, 1, 1, 0, 1), square(2, 150, 2, 192, 2, 1, 1, 1), square(2, 200, 112, 2, 1, 1, 0, 1)} {
+		if f, d := forwardGrid(s.flat()), dataGrid(s.flat()); !f.apart && !d.apart {
+			t.Fatalf("%+v has too few outputs", s)
+		}
+		if err := checkShape[float32](s, rand.New(rand.NewPCG(6, 0)), p); err != nil {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+}
+
 func TestNaNPassesThroughWhereItBelongs(t *testing.T) {
 	s := square(1, 6, 11, 13, 3, 1, 1, 1)
 	nx, nw, ny := s.sizes()

@@ -41,7 +41,7 @@ func planWeights(s Shape) weightPlan {
 		grid: forwardGrid(s), group: s.Group, in: s.C / s.Group, out: s.O / s.Group,
 		taps: s.KH * s.KW,
 	}
-	p.padded = true // always copied: Outer reads past the last pixel
+	p.padded, p.apart = true, false // always copied: Outer reads past the last pixel
 	p.run = p.in
 	if s.DilW == 1 && s.Group == 1 {
 		p.taps, p.run = s.KH, s.KW*p.in
@@ -60,6 +60,10 @@ func (p *weightPlan) partial() int { return p.group * p.taps * p.run * p.outs }
 
 // ScratchWeightGrad returns the elements of scratch memory WeightGrad needs on a pool of so many workers.
 func ScratchWeightGrad(s Shape, workers int) int {
+	if s.pointwise() {
+		p := pointPlanOf(s)
+		return p.scratch(workers)
+	}
 	if s.Depthwise() {
 		return depthSumsScratch(s)
 	}
@@ -157,20 +161,14 @@ func (j *weightJob[T]) sums(_, lo, hi int) {
 	k := j.taps * j.run // weights of one output channel
 	for o := lo; o < hi; {
 		group, at := o/j.out, o%j.out
-		n := min(kernel.Lanes, hi-o, j.out-at)
+		n := min(hi-o, j.out-at)
 		for i := range k {
-			var sum [kernel.Lanes]T
-			p := (group*k+i)*j.outs + at
-			copy(sum[:n], j.partials[p:])
+			sum := j.partials[(group*k+i)*j.outs+at:][:n]
 			for chunk := 1; chunk < j.chunks; chunk++ {
-				for q, x := range j.partials[chunk*j.partial()+p:][:n] {
-					sum[q] += x
-				}
-			}
-			for q, x := range sum[:n] {
-				j.dw[(o+q)*k+i] = x
+				kernel.Add(sum, sum, j.partials[chunk*j.partial()+(group*k+i)*j.outs+at:])
 			}
 		}
+		kernel.Transpose(j.dw[o*k:], k, j.partials[group*k*j.outs+at:], j.outs, k, n)
 		o += n
 	}
 }

@@ -147,15 +147,8 @@ func (j *tileSums[T]) join(worker, lo, hi int) {
 		kernel.WinogradFilterGrad(
 			kernel.Squares[T]{Data: memory, Row: 3 * width, Col: width, Step: 9 * width},
 			kernel.Squares[T]{Data: j.partials, At: first * width, Row: 6 * plane, Col: plane, Step: width}, n, o, room)
-		for out := range o {
-			for tap := range 9 {
-				dw := j.dw[(out*9+tap)*c+first:][:n]
-				at := tap*width + out
-				for k := range dw {
-					dw[k] = memory[at]
-					at += 9 * width
-				}
-			}
+		for tap := range 9 {
+			kernel.Transpose(j.dw[tap*c+first:], 9*c, memory[tap*width:], 9*width, n, o)
 		}
 	}
 }

@@ -99,7 +99,11 @@ func ActivateGrad[T Float](dx, dy, x []T, f Activation) {
 	switch f.Kind {
 	case Clip:
 		for i, v := range x {
-			dx[i] = dy[i] * T(one(v > a)&one(v < b))
+			if v > a && v < b {
+				dx[i] = dy[i]
+			} else {
+				dx[i] = 0
+			}
 		}
 	case Leaky:
 		for i, v := range x {

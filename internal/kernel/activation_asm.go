@@ -14,6 +14,11 @@ var activationTable = func() (t [len(activationConstants) * Lanes]float32) {
 
 // activateAsm does one activation or its gradient. It leaves the kinds without assembly to the twin.
 func activateAsm(f Activation, grad bool, dst, x, dy []float32) bool {
+	return activateStream(f, grad, false, dst, x, dy)
+}
+
+// activateStream is activateAsm for results that may go past the caches; then the caller fences.
+func activateStream(f Activation, grad, stream bool, dst, x, dy []float32) bool {
 	if active == goTwin || f.Kind == Tanh {
 		return false
 	}
@@ -25,9 +30,12 @@ func activateAsm(f Activation, grad bool, dst, x, dy []float32) bool {
 	for i := 0; i < len(dst); i += stretch / 4 {
 		n := min(stretch/4, len(dst)-i)
 		mask := &keep[Lanes-n%lanes]
-		if grad {
+		switch {
+		case grad:
 			activateGradCall(f.Kind, &dst[i], &x[i], &dy[i], n, &p[0], mask)
-		} else {
+		case stream:
+			activateStreamCall(f.Kind, &dst[i], &x[i], &dy[i], n, &p[0], mask)
+		default:
 			activateCall(f.Kind, &dst[i], &x[i], &dy[i], n, &p[0], mask)
 		}
 	}
@@ -66,6 +74,41 @@ func activateCall(kind ActivationKind, dst, x, dy *float32, n int, p *float32, m
 		sigmoidAVX512(dst, x, dy, n, p, t, mask)
 	case Silu:
 		siluAVX512(dst, x, dy, n, p, t, mask)
+	}
+}
+
+func activateStreamCall(kind ActivationKind, dst, x, dy *float32, n int, p *float32, mask *int32) {
+	t := &activationTable[0]
+	if active == avx2 {
+		switch kind {
+		case Clip:
+			clipStreamAVX2(dst, x, dy, n, p, t, mask)
+		case Leaky:
+			leakyStreamAVX2(dst, x, dy, n, p, t, mask)
+		case HardSigmoid:
+			hardSigmoidStreamAVX2(dst, x, dy, n, p, t, mask)
+		case HardSwish:
+			hardSwishStreamAVX2(dst, x, dy, n, p, t, mask)
+		case Sigmoid:
+			sigmoidStreamAVX2(dst, x, dy, n, p, t, mask)
+		case Silu:
+			siluStreamAVX2(dst, x, dy, n, p, t, mask)
+		}
+		return
+	}
+	switch kind {
+	case Clip:
+		clipStreamAVX512(dst, x, dy, n, p, t, mask)
+	case Leaky:
+		leakyStreamAVX512(dst, x, dy, n, p, t, mask)
+	case HardSigmoid:
+		hardSigmoidStreamAVX512(dst, x, dy, n, p, t, mask)
+	case HardSwish:
+		hardSwishStreamAVX512(dst, x, dy, n, p, t, mask)
+	case Sigmoid:
+		sigmoidStreamAVX512(dst, x, dy, n, p, t, mask)
+	case Silu:
+		siluStreamAVX512(dst, x, dy, n, p, t, mask)
 	}
 }
 

@@ -112,7 +112,25 @@ func TestColumnsWithActivationsEqualTheirParts(t *testing.T) {
 					ProductSums(sought[0], sought[1], dz, x, d)
 					ActSums(sums[0], sums[1], got, dy, x, nil, d, p, q, act)
 					sameBits(t, "gradient before the sums of "+name, got, dz)
+					again := [2][]float32{make([]float32, n), make([]float32, n)}
+					ActSums(again[0], again[1], nil, dy, x, nil, d, p, q, act)
+					if act.FromY() {
+						y, stored := make([]float32, size), guarded[float32](t, size)
+						Activate(y, z, act)
+						ActivateGrad(dz, dy, y, act)
+						other := [2][]float32{make([]float32, n), make([]float32, n)}
+						ActSums(other[0], other[1], stored, dy, x, y, d, nil, nil, act)
+						sameBits(t, "gradient from the result of "+name, stored, dz)
+						for i := range other {
+							if err := differ(other[i], sought[i], false, 4*rows, 60*float64(rows+1)); err != nil {
+								t.Fatalf("%s from its result: sums of %d×%d: %v", name, rows, n, err)
+							}
+						}
+					}
 					for i := range sums {
+						if err := differ(again[i], sought[i], false, 4*rows, 60*float64(rows+1)); err != nil {
+							t.Fatalf("%s: sums alone of %d×%d: %v", name, rows, n, err)
+						}
 						if err := differ(sums[i], sought[i], false, 4*rows, 60*float64(rows+1)); err != nil {
 							t.Fatalf("%s: sums of %d×%d: %v", name, rows, n, err)
 						}

@@ -30,11 +30,20 @@ func blocks(length, n int, do func(at, count, c0, c1 int)) {
 // ScaleShiftAct sets y[r,c] = act(x[r,c]·scale[c] + shift[c] + add[r,c]), rounding after each operation. add may be nil; y may be x or
 // add. All variants give the same bits.
 func ScaleShiftAct[T Float](y, x, scale, shift, add []T, act Activation) {
+	ScaleShiftActPart(len(x), y, x, scale, shift, add, act)
+}
+
+// ScaleShiftActPart is ScaleShiftAct for rows that are part of a result of whole elements, which decides whether it has to go past the caches.
+func ScaleShiftActPart[T Float](whole int, y, x, scale, shift, add []T, act Activation) {
 	y = y[:len(x)]
-	if add == nil && act.Kind <= Rectify {
-		ScaleShift(y, x, scale, shift, act.Kind == Rectify)
+	if single[T]() && scaleShiftClampAsm(whole, as32(y), as32(x), as32(scale), as32(shift), maybe32(add), act) {
 		return
 	}
+	if add == nil && act.Kind == Identity {
+		ScaleShift(y, x, scale, shift, false)
+		return
+	}
+	stream := single[T]() && act.Kind > Rectify && act.Kind < Tanh && streams(as32(y), len(scale), whole, as32(x), maybe32(add))
 	var buffer [room]T
 	blocks(len(x), len(scale), func(at, count, c0, c1 int) {
 		z := buffer[:count]
@@ -42,8 +51,15 @@ func ScaleShiftAct[T Float](y, x, scale, shift, add []T, act Activation) {
 		if add != nil {
 			Add(z, z, add[at:at+count])
 		}
+		if single[T]() && stream {
+			activateStream(act, false, true, as32(y[at:at+count]), as32(z), as32(z))
+			return
+		}
 		Activate(y[at:at+count], z, act)
 	})
+	if stream {
+		fence()
+	}
 }
 
 // ActSums adds to the sums of each channel
@@ -53,6 +69,9 @@ func ScaleShiftAct[T Float](y, x, scale, shift, add []T, act Activation) {
 // with dz = dy·act'(z), where z = x·scale + shift is computed as ScaleShiftAct does, or, where y = act(z + ...) is given, act' is taken from
 // that. dz is stored unless it is nil; it may be dy. Order and error are those of ProductSums.
 func ActSums[T Float](sum, products, dz, dy, x, y, pivot, scale, shift []T, act Activation) {
+	if single[T]() && sumsClampAsm(as32(sum), as32(products), maybe32(dz), as32(dy), as32(x), maybe32(y), as32(pivot), maybe32(scale), maybe32(shift), act) {
+		return
+	}
 	var buffer [room]T
 	blocks(len(x), len(pivot), func(at, count, c0, c1 int) {
 		d := buffer[:count]
@@ -74,6 +93,9 @@ func ActSums[T Float](sum, products, dz, dy, x, y, pivot, scale, shift []T, act 
 // ScaleTwoAct sets dx[r,c] = dz[r,c]·a[c] + x[r,c]·b[c] + d[c] with dz as in ActSums, from x. dx may be dy or x. All variants give the same
 // bits.
 func ScaleTwoAct[T Float](dx, dy, x, scale, shift []T, act Activation, a, b, d []T) {
+	if single[T]() && gradClampAsm(as32(dx), as32(dy), as32(x), as32(scale), as32(shift), act, as32(a), as32(b), as32(d)) {
+		return
+	}
 	var buffer [room]T
 	blocks(len(x), len(a), func(at, count, c0, c1 int) {
 		z, from := buffer[:count], x[at:at+count]
@@ -81,4 +103,12 @@ func ScaleTwoAct[T Float](dx, dy, x, scale, shift []T, act Activation, a, b, d [
 		ActivateGrad(z, dy[at:], z, act)
 		ScaleTwo(dx[at:at+count], z, from, a[c0:c1], b[c0:c1], d[c0:c1])
 	})
+}
+
+// maybe32 is as32 for a slice that may be nil.
+func maybe32[T Float](s []T) []float32 {
+	if s == nil {
+		return nil
+	}
+	return as32(s)
 }

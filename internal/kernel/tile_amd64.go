@@ -64,6 +64,14 @@ func outerAVX512_4x48(c *float32, ldc int, a *float32, aStep int, aSeg int, b *f
 //go:noescape
 func outerAVX2_4x16(c *float32, ldc int, a *float32, aStep int, aSeg int, b *float32, bStep int, bSeg int, segs int, n int, rows int, mask *int32, add bool)
 
+// fence makes stores past the caches visible before whatever is stored next.
+func fence()
+
+// transposeAVX2 turns count squares of 8×8, which lie side by side in src and one below the other in dst.
+//
+//go:noescape
+func transposeAVX2(dst *float32, dstStep int, src *float32, srcStep int, count int)
+
 // depthRowAVX512_1s1 is DepthRow for windows of 1 columns and stride 1, in tiles of 8 outputs.
 //
 //go:noescape
@@ -244,15 +252,30 @@ func reluGradAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, 
 //go:noescape
 func scaleShiftAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
+// scaleShiftStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleShiftStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
 // scaleShiftReluAVX512 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func scaleShiftReluAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
+// scaleShiftReluStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleShiftReluStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
 // scaleTwoAVX512 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func scaleTwoAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// scaleTwoStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleTwoStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
 // momentsAVX512 does one vector of channels, of which mask keeps the first ones.
 //
@@ -269,6 +292,11 @@ func productSumsAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *flo
 //go:noescape
 func clipAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
+// clipStreamAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func clipStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
 // clipGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
 //
 //go:noescape
@@ -278,6 +306,11 @@ func clipGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, ta
 //
 //go:noescape
 func leakyAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// leakyStreamAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func leakyStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
 // leakyGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
 //
@@ -289,6 +322,11 @@ func leakyGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, t
 //go:noescape
 func hardSigmoidAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
+// hardSigmoidStreamAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSigmoidStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
 // hardSigmoidGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
 //
 //go:noescape
@@ -298,6 +336,11 @@ func hardSigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *floa
 //
 //go:noescape
 func hardSwishAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSwishStreamAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSwishStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
 // hardSwishGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
 //
@@ -309,6 +352,11 @@ func hardSwishGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float3
 //go:noescape
 func sigmoidAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
+// sigmoidStreamAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func sigmoidStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
 // sigmoidGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
 //
 //go:noescape
@@ -318,6 +366,11 @@ func sigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32,
 //
 //go:noescape
 func siluAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// siluStreamAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func siluStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
 // siluGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
 //
@@ -348,6 +401,51 @@ func winogradFilterAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src
 //
 //go:noescape
 func winogradFilterGradAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// clampForwardAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampForwardStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampForwardAddAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardAddAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampForwardAddStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardAddStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampSumsAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampSumsAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampSumsOfAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampSumsOfAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampSumsOfStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampSumsOfStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampGradAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampGradAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampGradStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampGradStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
 
 // windowMaxAVX2 is WindowMax.
 //
@@ -399,15 +497,30 @@ func reluGradAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, ma
 //go:noescape
 func scaleShiftAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
+// scaleShiftStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleShiftStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
 // scaleShiftReluAVX2 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func scaleShiftReluAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
+// scaleShiftReluStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleShiftReluStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
 // scaleTwoAVX2 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func scaleTwoAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// scaleTwoStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleTwoStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
 // momentsAVX2 does one vector of channels, of which mask keeps the first ones.
 //
@@ -424,6 +537,11 @@ func productSumsAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float
 //go:noescape
 func clipAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
+// clipStreamAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func clipStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
 // clipGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
 //
 //go:noescape
@@ -433,6 +551,11 @@ func clipGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, tabl
 //
 //go:noescape
 func leakyAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// leakyStreamAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func leakyStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
 // leakyGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
 //
@@ -444,6 +567,11 @@ func leakyGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, tab
 //go:noescape
 func hardSigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
+// hardSigmoidStreamAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSigmoidStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
 // hardSigmoidGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
 //
 //go:noescape
@@ -453,6 +581,11 @@ func hardSigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float3
 //
 //go:noescape
 func hardSwishAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSwishStreamAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSwishStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
 // hardSwishGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
 //
@@ -464,6 +597,11 @@ func hardSwishGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32,
 //go:noescape
 func sigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
+// sigmoidStreamAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func sigmoidStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
 // sigmoidGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
 //
 //go:noescape
@@ -473,6 +611,11 @@ func sigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, t
 //
 //go:noescape
 func siluAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// siluStreamAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func siluStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 
 // siluGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
 //
@@ -503,3 +646,48 @@ func winogradFilterAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *
 //
 //go:noescape
 func winogradFilterGradAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// clampForwardAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampForwardStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampForwardAddAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardAddAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampForwardAddStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardAddStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampSumsAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampSumsAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampSumsOfAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampSumsOfAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampSumsOfStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampSumsOfStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampGradAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampGradAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampGradStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampGradStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)

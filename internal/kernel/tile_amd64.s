@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func dotAVX512_8x16(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·dotAVX512_8x16(SB), NOSPLIT, $0-73
 	MOVQ      a+16(FP), R12
 	MOVQ      aRow+24(FP), R13
@@ -79,6 +79,7 @@ tap:
 
 block:
 	VMOVUPS          (SI), Z16
+	PREFETCHT1       24576(SI)
 	VFMADD231PS.BCST (AX)(DI*4), Z16, Z0
 	VFMADD231PS.BCST (BX)(DI*4), Z16, Z1
 	VFMADD231PS.BCST (CX)(DI*4), Z16, Z2
@@ -88,6 +89,7 @@ block:
 	VFMADD231PS.BCST (R10)(DI*4), Z16, Z6
 	VFMADD231PS.BCST (R11)(DI*4), Z16, Z7
 	VMOVUPS          64(SI), Z16
+	PREFETCHT1       24640(SI)
 	VFMADD231PS.BCST 4(AX)(DI*4), Z16, Z8
 	VFMADD231PS.BCST 4(BX)(DI*4), Z16, Z9
 	VFMADD231PS.BCST 4(CX)(DI*4), Z16, Z10
@@ -97,6 +99,7 @@ block:
 	VFMADD231PS.BCST 4(R10)(DI*4), Z16, Z14
 	VFMADD231PS.BCST 4(R11)(DI*4), Z16, Z15
 	VMOVUPS          128(SI), Z16
+	PREFETCHT1       24704(SI)
 	VFMADD231PS.BCST 8(AX)(DI*4), Z16, Z0
 	VFMADD231PS.BCST 8(BX)(DI*4), Z16, Z1
 	VFMADD231PS.BCST 8(CX)(DI*4), Z16, Z2
@@ -106,6 +109,7 @@ block:
 	VFMADD231PS.BCST 8(R10)(DI*4), Z16, Z6
 	VFMADD231PS.BCST 8(R11)(DI*4), Z16, Z7
 	VMOVUPS          192(SI), Z16
+	PREFETCHT1       24768(SI)
 	VFMADD231PS.BCST 12(AX)(DI*4), Z16, Z8
 	VFMADD231PS.BCST 12(BX)(DI*4), Z16, Z9
 	VFMADD231PS.BCST 12(CX)(DI*4), Z16, Z10
@@ -125,6 +129,7 @@ rest:
 
 single:
 	VMOVUPS          (SI), Z16
+	PREFETCHT1       24576(SI)
 	VFMADD231PS.BCST (AX)(DI*4), Z16, Z0
 	VFMADD231PS.BCST (BX)(DI*4), Z16, Z1
 	VFMADD231PS.BCST (CX)(DI*4), Z16, Z2
@@ -174,7 +179,7 @@ next:
 	RET
 
 // func dotAVX512_8x32(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·dotAVX512_8x32(SB), NOSPLIT, $0-73
 	MOVQ      a+16(FP), R12
 	MOVQ      aRow+24(FP), R13
@@ -257,6 +262,8 @@ tap:
 block:
 	VMOVUPS      (SI), Z16
 	VMOVUPS      64(SI), Z17
+	PREFETCHT1   24576(SI)
+	PREFETCHT1   24640(SI)
 	VBROADCASTSS (AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -283,6 +290,8 @@ block:
 	VFMADD231PS  Z18, Z17, Z15
 	VMOVUPS      128(SI), Z16
 	VMOVUPS      192(SI), Z17
+	PREFETCHT1   24704(SI)
+	PREFETCHT1   24768(SI)
 	VBROADCASTSS 4(AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -309,6 +318,8 @@ block:
 	VFMADD231PS  Z18, Z17, Z15
 	VMOVUPS      256(SI), Z16
 	VMOVUPS      320(SI), Z17
+	PREFETCHT1   24832(SI)
+	PREFETCHT1   24896(SI)
 	VBROADCASTSS 8(AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -335,6 +346,8 @@ block:
 	VFMADD231PS  Z18, Z17, Z15
 	VMOVUPS      384(SI), Z16
 	VMOVUPS      448(SI), Z17
+	PREFETCHT1   24960(SI)
+	PREFETCHT1   25024(SI)
 	VBROADCASTSS 12(AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -371,6 +384,8 @@ rest:
 single:
 	VMOVUPS      (SI), Z16
 	VMOVUPS      64(SI), Z17
+	PREFETCHT1   24576(SI)
+	PREFETCHT1   24640(SI)
 	VBROADCASTSS (AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -436,7 +451,7 @@ next:
 	RET
 
 // func dotAVX512_8x48(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·dotAVX512_8x48(SB), NOSPLIT, $0-73
 	MOVQ      a+16(FP), R12
 	MOVQ      aRow+24(FP), R13
@@ -536,6 +551,9 @@ block:
 	VMOVUPS      (SI), Z24
 	VMOVUPS      64(SI), Z25
 	VMOVUPS      128(SI), Z26
+	PREFETCHT1   24576(SI)
+	PREFETCHT1   24640(SI)
+	PREFETCHT1   24704(SI)
 	VBROADCASTSS (AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -571,6 +589,9 @@ block:
 	VMOVUPS      192(SI), Z24
 	VMOVUPS      256(SI), Z25
 	VMOVUPS      320(SI), Z26
+	PREFETCHT1   24768(SI)
+	PREFETCHT1   24832(SI)
+	PREFETCHT1   24896(SI)
 	VBROADCASTSS 4(AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -606,6 +627,9 @@ block:
 	VMOVUPS      384(SI), Z24
 	VMOVUPS      448(SI), Z25
 	VMOVUPS      512(SI), Z26
+	PREFETCHT1   24960(SI)
+	PREFETCHT1   25024(SI)
+	PREFETCHT1   25088(SI)
 	VBROADCASTSS 8(AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -641,6 +665,9 @@ block:
 	VMOVUPS      576(SI), Z24
 	VMOVUPS      640(SI), Z25
 	VMOVUPS      704(SI), Z26
+	PREFETCHT1   25152(SI)
+	PREFETCHT1   25216(SI)
+	PREFETCHT1   25280(SI)
 	VBROADCASTSS 12(AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -686,6 +713,9 @@ single:
 	VMOVUPS      (SI), Z24
 	VMOVUPS      64(SI), Z25
 	VMOVUPS      128(SI), Z26
+	PREFETCHT1   24576(SI)
+	PREFETCHT1   24640(SI)
+	PREFETCHT1   24704(SI)
 	VBROADCASTSS (AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -2286,6 +2316,74 @@ pixel:
 	VMOVUPS      Y7, 32(CX)
 
 done:
+	VZEROUPPER
+	RET
+
+// func fence()
+// Requires: MMX+
+TEXT ·fence(SB), NOSPLIT, $0
+	SFENCE
+	RET
+
+// func transposeAVX2(dst *float32, dstStep int, src *float32, srcStep int, count int)
+// Requires: AVX
+TEXT ·transposeAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ dstStep+8(FP), AX
+	MOVQ src+16(FP), SI
+	MOVQ srcStep+24(FP), BX
+	MOVQ count+32(FP), CX
+	LEAQ (AX)(AX*2), R8
+	LEAQ (BX)(BX*2), R9
+
+square:
+	LEAQ        (SI)(BX*4), R11
+	VMOVUPS     (SI), X0
+	VINSERTF128 $0x01, (R11), Y0, Y0
+	VMOVUPS     16(SI), X4
+	VINSERTF128 $0x01, 16(R11), Y4, Y4
+	VMOVUPS     (SI)(BX*1), X1
+	VINSERTF128 $0x01, (R11)(BX*1), Y1, Y1
+	VMOVUPS     16(SI)(BX*1), X5
+	VINSERTF128 $0x01, 16(R11)(BX*1), Y5, Y5
+	VMOVUPS     (SI)(BX*2), X2
+	VINSERTF128 $0x01, (R11)(BX*2), Y2, Y2
+	VMOVUPS     16(SI)(BX*2), X6
+	VINSERTF128 $0x01, 16(R11)(BX*2), Y6, Y6
+	VMOVUPS     (SI)(R9*1), X3
+	VINSERTF128 $0x01, (R11)(R9*1), Y3, Y3
+	VMOVUPS     16(SI)(R9*1), X7
+	VINSERTF128 $0x01, 16(R11)(R9*1), Y7, Y7
+	MOVQ        DI, R10
+	LEAQ        (DI)(AX*4), R11
+	VUNPCKLPS   Y1, Y0, Y8
+	VUNPCKHPS   Y1, Y0, Y9
+	VUNPCKLPS   Y3, Y2, Y10
+	VUNPCKHPS   Y3, Y2, Y11
+	VUNPCKLPD   Y10, Y8, Y12
+	VUNPCKHPD   Y10, Y8, Y13
+	VUNPCKLPD   Y11, Y9, Y14
+	VUNPCKHPD   Y11, Y9, Y15
+	VMOVUPS     Y12, (R10)
+	VMOVUPS     Y13, (R10)(AX*1)
+	VMOVUPS     Y14, (R10)(AX*2)
+	VMOVUPS     Y15, (R10)(R8*1)
+	VUNPCKLPS   Y5, Y4, Y8
+	VUNPCKHPS   Y5, Y4, Y9
+	VUNPCKLPS   Y7, Y6, Y10
+	VUNPCKHPS   Y7, Y6, Y11
+	VUNPCKLPD   Y10, Y8, Y12
+	VUNPCKHPD   Y10, Y8, Y13
+	VUNPCKLPD   Y11, Y9, Y14
+	VUNPCKHPD   Y11, Y9, Y15
+	VMOVUPS     Y12, (R11)
+	VMOVUPS     Y13, (R11)(AX*1)
+	VMOVUPS     Y14, (R11)(AX*2)
+	VMOVUPS     Y15, (R11)(R8*1)
+	ADDQ        $0x20, SI
+	LEAQ        (DI)(AX*8), DI
+	DECQ        CX
+	JNE         square
 	VZEROUPPER
 	RET
 
@@ -19306,6 +19404,73 @@ sums:
 	VZEROUPPER
 	RET
 
+// func scaleShiftStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·scaleShiftStreamAVX512(SB), NOSPLIT, $0-72
+	MOVQ      mask+64(FP), R15
+	VMOVDQU32 (R15), Z11
+	VPMOVD2M  Z11, K1
+	MOVQ      p0+24(FP), R8
+	VMOVUPS.Z (R8), K1, Z8
+	MOVQ      p1+32(FP), R8
+	VMOVUPS.Z (R8), K1, Z9
+	MOVQ      p2+40(FP), R8
+	VMOVUPS.Z (R8), K1, Z10
+	VPXORD    Z12, Z12, Z12
+	MOVQ      y+0(FP), DI
+	MOVQ      x+8(FP), SI
+	MOVQ      dy+16(FP), DX
+	MOVQ      stride+48(FP), AX
+	MOVQ      rows+56(FP), CX
+	SUBQ      $0x04, CX
+	JLT       rest
+
+four:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	SUBQ      $0x04, CX
+	JGE       four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	DECQ      CX
+	JNE       one
+
+sums:
+	VZEROUPPER
+	RET
+
 // func scaleShiftReluAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·scaleShiftReluAVX512(SB), NOSPLIT, $0-72
@@ -19370,6 +19535,78 @@ one:
 	VADDPS    Z9, Z13, Z13
 	VMAXPS    Z13, Z12, Z13
 	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	DECQ      CX
+	JNE       one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func scaleShiftReluStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·scaleShiftReluStreamAVX512(SB), NOSPLIT, $0-72
+	MOVQ      mask+64(FP), R15
+	VMOVDQU32 (R15), Z11
+	VPMOVD2M  Z11, K1
+	MOVQ      p0+24(FP), R8
+	VMOVUPS.Z (R8), K1, Z8
+	MOVQ      p1+32(FP), R8
+	VMOVUPS.Z (R8), K1, Z9
+	MOVQ      p2+40(FP), R8
+	VMOVUPS.Z (R8), K1, Z10
+	VPXORD    Z12, Z12, Z12
+	MOVQ      y+0(FP), DI
+	MOVQ      x+8(FP), SI
+	MOVQ      dy+16(FP), DX
+	MOVQ      stride+48(FP), AX
+	MOVQ      rows+56(FP), CX
+	SUBQ      $0x04, CX
+	JLT       rest
+
+four:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	SUBQ      $0x04, CX
+	JGE       four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVNTPS  Z13, (DI)
 	ADDQ      AX, DI
 	DECQ      CX
 	JNE       one
@@ -19457,6 +19694,93 @@ one:
 	VADDPS    Z13, Z14, Z13
 	VADDPS    Z10, Z13, Z13
 	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	DECQ      CX
+	JNE       one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func scaleTwoStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·scaleTwoStreamAVX512(SB), NOSPLIT, $0-72
+	MOVQ      mask+64(FP), R15
+	VMOVDQU32 (R15), Z11
+	VPMOVD2M  Z11, K1
+	MOVQ      p0+24(FP), R8
+	VMOVUPS.Z (R8), K1, Z8
+	MOVQ      p1+32(FP), R8
+	VMOVUPS.Z (R8), K1, Z9
+	MOVQ      p2+40(FP), R8
+	VMOVUPS.Z (R8), K1, Z10
+	VPXORD    Z12, Z12, Z12
+	MOVQ      y+0(FP), DI
+	MOVQ      x+8(FP), SI
+	MOVQ      dy+16(FP), DX
+	MOVQ      stride+48(FP), AX
+	MOVQ      rows+56(FP), CX
+	SUBQ      $0x04, CX
+	JLT       rest
+
+four:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	SUBQ      $0x04, CX
+	JGE       four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVNTPS  Z13, (DI)
 	ADDQ      AX, DI
 	DECQ      CX
 	JNE       one
@@ -19680,6 +20004,47 @@ done:
 	VZEROUPPER
 	RET
 
+// func clipStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·clipStreamAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ     CX, $0x10
+	JLT      part
+	VMOVUPS  (SI), Z0
+	VMAXPS   Z0, Z10, Z0
+	VMINPS   Z0, Z11, Z0
+	VMOVNTPS Z0, (DI)
+	ADDQ     $+64, DI
+	ADDQ     $+64, SI
+	ADDQ     $+64, DX
+	SUBQ     $0x10, CX
+	JMP      one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMAXPS    Z0, Z10, Z0
+	VMINPS    Z0, Z11, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
 // func clipGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·clipGradAVX512(SB), NOSPLIT, $0-56
@@ -19699,11 +20064,9 @@ one:
 	VMOVUPS   (SI), Z0
 	VMOVUPS   (DX), Z1
 	VCMPPS    $0x1e, Z10, Z0, K2
-	VMOVUPS.Z 768(BX), K2, Z2
-	VCMPPS    $0x11, Z11, Z0, K2
-	VMOVUPS.Z 768(BX), K2, Z3
-	VMULPS    Z3, Z2, Z2
-	VMULPS    Z2, Z1, Z0
+	VCMPPS    $0x11, Z11, Z0, K3
+	KANDW     K2, K3, K2
+	VMOVUPS.Z Z1, K2, Z0
 	VMOVUPS   Z0, (DI)
 	ADDQ      $+64, DI
 	ADDQ      $+64, SI
@@ -19720,11 +20083,9 @@ part:
 	VMOVUPS.Z (SI), K1, Z0
 	VMOVUPS.Z (DX), K1, Z1
 	VCMPPS    $0x1e, Z10, Z0, K2
-	VMOVUPS.Z 768(BX), K2, Z2
-	VCMPPS    $0x11, Z11, Z0, K2
-	VMOVUPS.Z 768(BX), K2, Z3
-	VMULPS    Z3, Z2, Z2
-	VMULPS    Z2, Z1, Z0
+	VCMPPS    $0x11, Z11, Z0, K3
+	KANDW     K2, K3, K2
+	VMOVUPS.Z Z1, K2, Z0
 	VMOVUPS   Z0, K1, (DI)
 
 done:
@@ -19758,6 +20119,51 @@ one:
 	ADDQ    $+64, DX
 	SUBQ    $0x10, CX
 	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMINPS    Z0, Z12, Z2
+	VMULPS    Z10, Z2, Z2
+	VMAXPS    Z0, Z12, Z0
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·leakyStreamAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ     CX, $0x10
+	JLT      part
+	VMOVUPS  (SI), Z0
+	VMINPS   Z0, Z12, Z2
+	VMULPS   Z10, Z2, Z2
+	VMAXPS   Z0, Z12, Z0
+	VADDPS   Z2, Z0, Z0
+	VMOVNTPS Z0, (DI)
+	ADDQ     $+64, DI
+	ADDQ     $+64, SI
+	ADDQ     $+64, DX
+	SUBQ     $0x10, CX
+	JMP      one
 
 part:
 	TESTQ     CX, CX
@@ -19876,6 +20282,53 @@ done:
 	VZEROUPPER
 	RET
 
+// func hardSigmoidStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSigmoidStreamAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ     CX, $0x10
+	JLT      part
+	VMOVUPS  (SI), Z0
+	VMULPS   Z10, Z0, Z0
+	VADDPS   Z11, Z0, Z0
+	VMAXPS   Z0, Z12, Z0
+	VMOVUPS  768(BX), Z2
+	VMINPS   Z0, Z2, Z0
+	VMOVNTPS Z0, (DI)
+	ADDQ     $+64, DI
+	ADDQ     $+64, SI
+	ADDQ     $+64, DX
+	SUBQ     $0x10, CX
+	JMP      one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMULPS    Z10, Z0, Z0
+	VADDPS    Z11, Z0, Z0
+	VMAXPS    Z0, Z12, Z0
+	VMOVUPS   768(BX), Z2
+	VMINPS    Z0, Z2, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
 // func hardSigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·hardSigmoidGradAVX512(SB), NOSPLIT, $0-56
@@ -19964,6 +20417,55 @@ one:
 	ADDQ    $+64, DX
 	SUBQ    $0x10, CX
 	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMULPS    896(BX), Z0, Z2
+	VADDPS    832(BX), Z2, Z2
+	VMAXPS    Z2, Z12, Z2
+	VMOVUPS   768(BX), Z3
+	VMINPS    Z2, Z3, Z2
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSwishStreamAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ     CX, $0x10
+	JLT      part
+	VMOVUPS  (SI), Z0
+	VMULPS   896(BX), Z0, Z2
+	VADDPS   832(BX), Z2, Z2
+	VMAXPS   Z2, Z12, Z2
+	VMOVUPS  768(BX), Z3
+	VMINPS   Z2, Z3, Z2
+	VMULPS   Z2, Z0, Z0
+	VMOVNTPS Z0, (DI)
+	ADDQ     $+64, DI
+	ADDQ     $+64, SI
+	ADDQ     $+64, DX
+	SUBQ     $0x10, CX
+	JMP      one
 
 part:
 	TESTQ     CX, CX
@@ -20109,6 +20611,113 @@ one:
 	ADDQ    $+64, DX
 	SUBQ    $0x10, CX
 	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VMOVUPS   768(BX), Z2
+	VADDPS    Z2, Z6, Z6
+	VDIVPS    Z6, Z2, Z6
+	VMOVAPS   Z6, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sigmoidStreamAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ     CX, $0x10
+	JLT      part
+	VMOVUPS  (SI), Z0
+	VSUBPS   Z0, Z12, Z2
+	VMOVUPS  64(BX), Z4
+	VMINPS   Z2, Z4, Z2
+	VMOVUPS  (BX), Z4
+	VMAXPS   Z2, Z4, Z2
+	VMULPS   128(BX), Z2, Z3
+	VADDPS   192(BX), Z3, Z3
+	VSUBPS   192(BX), Z3, Z6
+	VMULPS   256(BX), Z6, Z4
+	VSUBPS   Z4, Z2, Z5
+	VMULPS   320(BX), Z6, Z4
+	VSUBPS   Z4, Z5, Z5
+	VMOVUPS  384(BX), Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   448(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   512(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   576(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   640(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   704(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   768(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   768(BX), Z6, Z6
+	VPSLLD   $0x17, Z3, Z3
+	VPADDD   Z3, Z6, Z6
+	VSUBPS   Z2, Z2, Z2
+	VADDPS   Z2, Z6, Z6
+	VMOVUPS  768(BX), Z2
+	VADDPS   Z2, Z6, Z6
+	VDIVPS   Z6, Z2, Z6
+	VMOVAPS  Z6, Z0
+	VMOVNTPS Z0, (DI)
+	ADDQ     $+64, DI
+	ADDQ     $+64, SI
+	ADDQ     $+64, DX
+	SUBQ     $0x10, CX
+	JMP      one
 
 part:
 	TESTQ     CX, CX
@@ -20327,6 +20936,109 @@ one:
 	ADDQ    $+64, DX
 	SUBQ    $0x10, CX
 	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VDIVPS    Z6, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluStreamAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ     CX, $0x10
+	JLT      part
+	VMOVUPS  (SI), Z0
+	VSUBPS   Z0, Z12, Z2
+	VMOVUPS  64(BX), Z4
+	VMINPS   Z2, Z4, Z2
+	VMOVUPS  (BX), Z4
+	VMAXPS   Z2, Z4, Z2
+	VMULPS   128(BX), Z2, Z3
+	VADDPS   192(BX), Z3, Z3
+	VSUBPS   192(BX), Z3, Z6
+	VMULPS   256(BX), Z6, Z4
+	VSUBPS   Z4, Z2, Z5
+	VMULPS   320(BX), Z6, Z4
+	VSUBPS   Z4, Z5, Z5
+	VMOVUPS  384(BX), Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   448(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   512(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   576(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   640(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   704(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   768(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   768(BX), Z6, Z6
+	VPSLLD   $0x17, Z3, Z3
+	VPADDD   Z3, Z6, Z6
+	VSUBPS   Z2, Z2, Z2
+	VADDPS   Z2, Z6, Z6
+	VADDPS   768(BX), Z6, Z6
+	VDIVPS   Z6, Z0, Z0
+	VMOVNTPS Z0, (DI)
+	ADDQ     $+64, DI
+	ADDQ     $+64, SI
+	ADDQ     $+64, DX
+	SUBQ     $0x10, CX
+	JMP      one
 
 part:
 	TESTQ     CX, CX
@@ -22227,6 +22939,789 @@ start:
 	VZEROUPPER
 	RET
 
+// func clampForwardAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampForwardAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampForwardStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampForwardStreamAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampForwardAddAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampForwardAddAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (R9), K1, Z2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VADDPS     Z2, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (R9), K1, Z2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VADDPS     Z2, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (R9), K1, Z2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VADDPS     Z2, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampForwardAddStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampForwardAddStreamAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (R9), K1, Z2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VADDPS     Z2, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (R9), K1, Z2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VADDPS     Z2, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (R9), K1, Z2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VADDPS     Z2, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampSumsAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampSumsAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	MOVQ         p2+48(FP), R8
+	VMOVUPS.Z    (R8), K1, Z8
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMULPS      Z6, Z0, Z2
+	VADDPS      Z7, Z2, Z2
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z12, Z12
+	VFMADD231PS Z0, Z1, Z13
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMULPS      Z6, Z0, Z2
+	VADDPS      Z7, Z2, Z2
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z14, Z14
+	VFMADD231PS Z0, Z1, Z15
+	SUBQ        $0x02, CX
+	JGE         two
+
+rest:
+	ADDQ        $0x02, CX
+	JEQ         sums
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMULPS      Z6, Z0, Z2
+	VADDPS      Z7, Z2, Z2
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z12, Z12
+	VFMADD231PS Z0, Z1, Z13
+
+sums:
+	VADDPS    Z14, Z12, Z12
+	MOVQ      s0+72(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VADDPS    Z0, Z12, Z0
+	VMOVUPS   Z0, K1, (R8)
+	VADDPS    Z15, Z13, Z13
+	MOVQ      s1+80(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VADDPS    Z0, Z13, Z0
+	VMOVUPS   Z0, K1, (R8)
+	VZEROUPPER
+	RET
+
+// func clampSumsOfAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampSumsOfAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	MOVQ         p2+48(FP), R8
+	VMOVUPS.Z    (R8), K1, Z8
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMOVUPS.Z   (R9), K1, Z2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z12, Z12
+	VFMADD231PS Z0, Z1, Z13
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        AX, DI
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMOVUPS.Z   (R9), K1, Z2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z14, Z14
+	VFMADD231PS Z0, Z1, Z15
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        AX, DI
+	SUBQ        $0x02, CX
+	JGE         two
+
+rest:
+	ADDQ        $0x02, CX
+	JEQ         sums
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMOVUPS.Z   (R9), K1, Z2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z12, Z12
+	VFMADD231PS Z0, Z1, Z13
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        AX, DI
+
+sums:
+	VADDPS    Z14, Z12, Z12
+	MOVQ      s0+72(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VADDPS    Z0, Z12, Z0
+	VMOVUPS   Z0, K1, (R8)
+	VADDPS    Z15, Z13, Z13
+	MOVQ      s1+80(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VADDPS    Z0, Z13, Z0
+	VMOVUPS   Z0, K1, (R8)
+	VZEROUPPER
+	RET
+
+// func clampSumsOfStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampSumsOfStreamAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	MOVQ         p2+48(FP), R8
+	VMOVUPS.Z    (R8), K1, Z8
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMOVUPS.Z   (R9), K1, Z2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z12, Z12
+	VFMADD231PS Z0, Z1, Z13
+	VMOVNTPS    Z1, (DI)
+	ADDQ        AX, DI
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMOVUPS.Z   (R9), K1, Z2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z14, Z14
+	VFMADD231PS Z0, Z1, Z15
+	VMOVNTPS    Z1, (DI)
+	ADDQ        AX, DI
+	SUBQ        $0x02, CX
+	JGE         two
+
+rest:
+	ADDQ        $0x02, CX
+	JEQ         sums
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMOVUPS.Z   (R9), K1, Z2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z12, Z12
+	VFMADD231PS Z0, Z1, Z13
+	VMOVNTPS    Z1, (DI)
+	ADDQ        AX, DI
+
+sums:
+	VADDPS    Z14, Z12, Z12
+	MOVQ      s0+72(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VADDPS    Z0, Z12, Z0
+	VMOVUPS   Z0, K1, (R8)
+	VADDPS    Z15, Z13, Z13
+	MOVQ      s1+80(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VADDPS    Z0, Z13, Z0
+	VMOVUPS   Z0, K1, (R8)
+	VZEROUPPER
+	RET
+
+// func clampGradAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampGradAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	MOVQ         p2+48(FP), R8
+	VMOVUPS.Z    (R8), K1, Z8
+	MOVQ         p3+56(FP), R8
+	VMOVUPS.Z    (R8), K1, Z9
+	MOVQ         p4+64(FP), R8
+	VMOVUPS.Z    (R8), K1, Z10
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Z6, Z0, Z2
+	VADDPS     Z7, Z2, Z2
+	VCMPPS     $0x1e, Z3, Z2, K2
+	VCMPPS     $0x12, Z4, Z2, K3
+	KANDW      K2, K3, K2
+	VMOVUPS.Z  Z1, K2, Z1
+	VMULPS     Z8, Z1, Z1
+	VMULPS     Z9, Z0, Z0
+	VADDPS     Z0, Z1, Z0
+	VADDPS     Z10, Z0, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Z6, Z0, Z2
+	VADDPS     Z7, Z2, Z2
+	VCMPPS     $0x1e, Z3, Z2, K2
+	VCMPPS     $0x12, Z4, Z2, K3
+	KANDW      K2, K3, K2
+	VMOVUPS.Z  Z1, K2, Z1
+	VMULPS     Z8, Z1, Z1
+	VMULPS     Z9, Z0, Z0
+	VADDPS     Z0, Z1, Z0
+	VADDPS     Z10, Z0, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Z6, Z0, Z2
+	VADDPS     Z7, Z2, Z2
+	VCMPPS     $0x1e, Z3, Z2, K2
+	VCMPPS     $0x12, Z4, Z2, K3
+	KANDW      K2, K3, K2
+	VMOVUPS.Z  Z1, K2, Z1
+	VMULPS     Z8, Z1, Z1
+	VMULPS     Z9, Z0, Z0
+	VADDPS     Z0, Z1, Z0
+	VADDPS     Z10, Z0, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampGradStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampGradStreamAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	MOVQ         p2+48(FP), R8
+	VMOVUPS.Z    (R8), K1, Z8
+	MOVQ         p3+56(FP), R8
+	VMOVUPS.Z    (R8), K1, Z9
+	MOVQ         p4+64(FP), R8
+	VMOVUPS.Z    (R8), K1, Z10
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Z6, Z0, Z2
+	VADDPS     Z7, Z2, Z2
+	VCMPPS     $0x1e, Z3, Z2, K2
+	VCMPPS     $0x12, Z4, Z2, K3
+	KANDW      K2, K3, K2
+	VMOVUPS.Z  Z1, K2, Z1
+	VMULPS     Z8, Z1, Z1
+	VMULPS     Z9, Z0, Z0
+	VADDPS     Z0, Z1, Z0
+	VADDPS     Z10, Z0, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Z6, Z0, Z2
+	VADDPS     Z7, Z2, Z2
+	VCMPPS     $0x1e, Z3, Z2, K2
+	VCMPPS     $0x12, Z4, Z2, K3
+	KANDW      K2, K3, K2
+	VMOVUPS.Z  Z1, K2, Z1
+	VMULPS     Z8, Z1, Z1
+	VMULPS     Z9, Z0, Z0
+	VADDPS     Z0, Z1, Z0
+	VADDPS     Z10, Z0, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Z6, Z0, Z2
+	VADDPS     Z7, Z2, Z2
+	VCMPPS     $0x1e, Z3, Z2, K2
+	VCMPPS     $0x12, Z4, Z2, K3
+	KANDW      K2, K3, K2
+	VMOVUPS.Z  Z1, K2, Z1
+	VMULPS     Z8, Z1, Z1
+	VMULPS     Z9, Z0, Z0
+	VADDPS     Z0, Z1, Z0
+	VADDPS     Z10, Z0, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
 // func windowMaxAVX2(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
 // Requires: AVX
 TEXT ·windowMaxAVX2(SB), NOSPLIT, $0-48
@@ -22887,6 +24382,72 @@ sums:
 	VZEROUPPER
 	RET
 
+// func scaleShiftStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX
+TEXT ·scaleShiftStreamAVX2(SB), NOSPLIT, $0-72
+	MOVQ       mask+64(FP), R15
+	VMOVUPS    (R15), Y11
+	MOVQ       p0+24(FP), R8
+	VMASKMOVPS (R8), Y11, Y8
+	MOVQ       p1+32(FP), R8
+	VMASKMOVPS (R8), Y11, Y9
+	MOVQ       p2+40(FP), R8
+	VMASKMOVPS (R8), Y11, Y10
+	VXORPS     Y12, Y12, Y12
+	MOVQ       y+0(FP), DI
+	MOVQ       x+8(FP), SI
+	MOVQ       dy+16(FP), DX
+	MOVQ       stride+48(FP), AX
+	MOVQ       rows+56(FP), CX
+	SUBQ       $0x04, CX
+	JLT        rest
+
+four:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x04, CX
+	JGE        four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	DECQ       CX
+	JNE        one
+
+sums:
+	VZEROUPPER
+	RET
+
 // func scaleShiftReluAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 // Requires: AVX
 TEXT ·scaleShiftReluAVX2(SB), NOSPLIT, $0-72
@@ -22950,6 +24511,77 @@ one:
 	VADDPS     Y9, Y13, Y13
 	VMAXPS     Y13, Y12, Y13
 	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	DECQ       CX
+	JNE        one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func scaleShiftReluStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX
+TEXT ·scaleShiftReluStreamAVX2(SB), NOSPLIT, $0-72
+	MOVQ       mask+64(FP), R15
+	VMOVUPS    (R15), Y11
+	MOVQ       p0+24(FP), R8
+	VMASKMOVPS (R8), Y11, Y8
+	MOVQ       p1+32(FP), R8
+	VMASKMOVPS (R8), Y11, Y9
+	MOVQ       p2+40(FP), R8
+	VMASKMOVPS (R8), Y11, Y10
+	VXORPS     Y12, Y12, Y12
+	MOVQ       y+0(FP), DI
+	MOVQ       x+8(FP), SI
+	MOVQ       dy+16(FP), DX
+	MOVQ       stride+48(FP), AX
+	MOVQ       rows+56(FP), CX
+	SUBQ       $0x04, CX
+	JLT        rest
+
+four:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x04, CX
+	JGE        four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMOVNTPS   Y13, (DI)
 	ADDQ       AX, DI
 	DECQ       CX
 	JNE        one
@@ -23036,6 +24668,92 @@ one:
 	VADDPS     Y13, Y14, Y13
 	VADDPS     Y10, Y13, Y13
 	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	DECQ       CX
+	JNE        one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func scaleTwoStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX
+TEXT ·scaleTwoStreamAVX2(SB), NOSPLIT, $0-72
+	MOVQ       mask+64(FP), R15
+	VMOVUPS    (R15), Y11
+	MOVQ       p0+24(FP), R8
+	VMASKMOVPS (R8), Y11, Y8
+	MOVQ       p1+32(FP), R8
+	VMASKMOVPS (R8), Y11, Y9
+	MOVQ       p2+40(FP), R8
+	VMASKMOVPS (R8), Y11, Y10
+	VXORPS     Y12, Y12, Y12
+	MOVQ       y+0(FP), DI
+	MOVQ       x+8(FP), SI
+	MOVQ       dy+16(FP), DX
+	MOVQ       stride+48(FP), AX
+	MOVQ       rows+56(FP), CX
+	SUBQ       $0x04, CX
+	JLT        rest
+
+four:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x04, CX
+	JGE        four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMOVNTPS   Y13, (DI)
 	ADDQ       AX, DI
 	DECQ       CX
 	JNE        one
@@ -23256,6 +24974,46 @@ done:
 	VZEROUPPER
 	RET
 
+// func clipStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·clipStreamAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ     CX, $0x08
+	JLT      part
+	VMOVUPS  (SI), Y0
+	VMAXPS   Y0, Y10, Y0
+	VMINPS   Y0, Y11, Y0
+	VMOVNTPS Y0, (DI)
+	ADDQ     $+32, DI
+	ADDQ     $+32, SI
+	ADDQ     $+32, DX
+	SUBQ     $0x08, CX
+	JMP      one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMAXPS     Y0, Y10, Y0
+	VMINPS     Y0, Y11, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
 // func clipGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 // Requires: AVX
 TEXT ·clipGradAVX2(SB), NOSPLIT, $0-56
@@ -23275,11 +25033,9 @@ one:
 	VMOVUPS (SI), Y0
 	VMOVUPS (DX), Y1
 	VCMPPS  $0x1e, Y10, Y0, Y2
-	VANDPS  768(BX), Y2, Y2
 	VCMPPS  $0x11, Y11, Y0, Y3
-	VANDPS  768(BX), Y3, Y3
-	VMULPS  Y3, Y2, Y2
-	VMULPS  Y2, Y1, Y0
+	VANDPS  Y2, Y1, Y1
+	VANDPS  Y3, Y1, Y0
 	VMOVUPS Y0, (DI)
 	ADDQ    $+32, DI
 	ADDQ    $+32, SI
@@ -23295,11 +25051,9 @@ part:
 	VMASKMOVPS (SI), Y13, Y0
 	VMASKMOVPS (DX), Y13, Y1
 	VCMPPS     $0x1e, Y10, Y0, Y2
-	VANDPS     768(BX), Y2, Y2
 	VCMPPS     $0x11, Y11, Y0, Y3
-	VANDPS     768(BX), Y3, Y3
-	VMULPS     Y3, Y2, Y2
-	VMULPS     Y2, Y1, Y0
+	VANDPS     Y2, Y1, Y1
+	VANDPS     Y3, Y1, Y0
 	VMASKMOVPS Y0, Y13, (DI)
 
 done:
@@ -23333,6 +25087,50 @@ one:
 	ADDQ    $+32, DX
 	SUBQ    $0x08, CX
 	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMINPS     Y0, Y12, Y2
+	VMULPS     Y10, Y2, Y2
+	VMAXPS     Y0, Y12, Y0
+	VADDPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·leakyStreamAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ     CX, $0x08
+	JLT      part
+	VMOVUPS  (SI), Y0
+	VMINPS   Y0, Y12, Y2
+	VMULPS   Y10, Y2, Y2
+	VMAXPS   Y0, Y12, Y0
+	VADDPS   Y2, Y0, Y0
+	VMOVNTPS Y0, (DI)
+	ADDQ     $+32, DI
+	ADDQ     $+32, SI
+	ADDQ     $+32, DX
+	SUBQ     $0x08, CX
+	JMP      one
 
 part:
 	TESTQ      CX, CX
@@ -23448,6 +25246,52 @@ done:
 	VZEROUPPER
 	RET
 
+// func hardSigmoidStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSigmoidStreamAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ     CX, $0x08
+	JLT      part
+	VMOVUPS  (SI), Y0
+	VMULPS   Y10, Y0, Y0
+	VADDPS   Y11, Y0, Y0
+	VMAXPS   Y0, Y12, Y0
+	VMOVUPS  768(BX), Y2
+	VMINPS   Y0, Y2, Y0
+	VMOVNTPS Y0, (DI)
+	ADDQ     $+32, DI
+	ADDQ     $+32, SI
+	ADDQ     $+32, DX
+	SUBQ     $0x08, CX
+	JMP      one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMULPS     Y10, Y0, Y0
+	VADDPS     Y11, Y0, Y0
+	VMAXPS     Y0, Y12, Y0
+	VMOVUPS    768(BX), Y2
+	VMINPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
 // func hardSigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
 // Requires: AVX
 TEXT ·hardSigmoidGradAVX2(SB), NOSPLIT, $0-56
@@ -23535,6 +25379,54 @@ one:
 	ADDQ    $+32, DX
 	SUBQ    $0x08, CX
 	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMULPS     896(BX), Y0, Y2
+	VADDPS     832(BX), Y2, Y2
+	VMAXPS     Y2, Y12, Y2
+	VMOVUPS    768(BX), Y3
+	VMINPS     Y2, Y3, Y2
+	VMULPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSwishStreamAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ     CX, $0x08
+	JLT      part
+	VMOVUPS  (SI), Y0
+	VMULPS   896(BX), Y0, Y2
+	VADDPS   832(BX), Y2, Y2
+	VMAXPS   Y2, Y12, Y2
+	VMOVUPS  768(BX), Y3
+	VMINPS   Y2, Y3, Y2
+	VMULPS   Y2, Y0, Y0
+	VMOVNTPS Y0, (DI)
+	ADDQ     $+32, DI
+	ADDQ     $+32, SI
+	ADDQ     $+32, DX
+	SUBQ     $0x08, CX
+	JMP      one
 
 part:
 	TESTQ      CX, CX
@@ -23678,6 +25570,112 @@ one:
 	ADDQ    $+32, DX
 	SUBQ    $0x08, CX
 	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VMOVUPS    768(BX), Y2
+	VADDPS     Y2, Y6, Y6
+	VDIVPS     Y6, Y2, Y6
+	VMOVAPS    Y6, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·sigmoidStreamAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ     CX, $0x08
+	JLT      part
+	VMOVUPS  (SI), Y0
+	VSUBPS   Y0, Y12, Y2
+	VMOVUPS  64(BX), Y4
+	VMINPS   Y2, Y4, Y2
+	VMOVUPS  (BX), Y4
+	VMAXPS   Y2, Y4, Y2
+	VMULPS   128(BX), Y2, Y3
+	VADDPS   192(BX), Y3, Y3
+	VSUBPS   192(BX), Y3, Y6
+	VMULPS   256(BX), Y6, Y4
+	VSUBPS   Y4, Y2, Y5
+	VMULPS   320(BX), Y6, Y4
+	VSUBPS   Y4, Y5, Y5
+	VMOVUPS  384(BX), Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   448(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   512(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   576(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   640(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   704(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   768(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   768(BX), Y6, Y6
+	VPSLLD   $0x17, Y3, Y3
+	VPADDD   Y3, Y6, Y6
+	VSUBPS   Y2, Y2, Y2
+	VADDPS   Y2, Y6, Y6
+	VMOVUPS  768(BX), Y2
+	VADDPS   Y2, Y6, Y6
+	VDIVPS   Y6, Y2, Y6
+	VMOVAPS  Y6, Y0
+	VMOVNTPS Y0, (DI)
+	ADDQ     $+32, DI
+	ADDQ     $+32, SI
+	ADDQ     $+32, DX
+	SUBQ     $0x08, CX
+	JMP      one
 
 part:
 	TESTQ      CX, CX
@@ -23894,6 +25892,108 @@ one:
 	ADDQ    $+32, DX
 	SUBQ    $0x08, CX
 	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VDIVPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·siluStreamAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ     CX, $0x08
+	JLT      part
+	VMOVUPS  (SI), Y0
+	VSUBPS   Y0, Y12, Y2
+	VMOVUPS  64(BX), Y4
+	VMINPS   Y2, Y4, Y2
+	VMOVUPS  (BX), Y4
+	VMAXPS   Y2, Y4, Y2
+	VMULPS   128(BX), Y2, Y3
+	VADDPS   192(BX), Y3, Y3
+	VSUBPS   192(BX), Y3, Y6
+	VMULPS   256(BX), Y6, Y4
+	VSUBPS   Y4, Y2, Y5
+	VMULPS   320(BX), Y6, Y4
+	VSUBPS   Y4, Y5, Y5
+	VMOVUPS  384(BX), Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   448(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   512(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   576(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   640(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   704(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   768(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   768(BX), Y6, Y6
+	VPSLLD   $0x17, Y3, Y3
+	VPADDD   Y3, Y6, Y6
+	VSUBPS   Y2, Y2, Y2
+	VADDPS   Y2, Y6, Y6
+	VADDPS   768(BX), Y6, Y6
+	VDIVPS   Y6, Y0, Y0
+	VMOVNTPS Y0, (DI)
+	ADDQ     $+32, DI
+	ADDQ     $+32, SI
+	ADDQ     $+32, DX
+	SUBQ     $0x08, CX
+	JMP      one
 
 part:
 	TESTQ      CX, CX
@@ -25784,5 +27884,779 @@ start:
 	ADDQ       R10, src+32(FP)
 	DECQ       count+64(FP)
 	JNE        square
+	VZEROUPPER
+	RET
+
+// func clampForwardAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, MMX+
+TEXT ·clampForwardAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampForwardStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, MMX+
+TEXT ·clampForwardStreamAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampForwardAddAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, MMX+
+TEXT ·clampForwardAddAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (R9), Y11, Y2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (R9), Y11, Y2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (R9), Y11, Y2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampForwardAddStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, MMX+
+TEXT ·clampForwardAddStreamAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (R9), Y11, Y2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (R9), Y11, Y2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (R9), Y11, Y2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampSumsAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·clampSumsAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	MOVQ         p2+48(FP), R8
+	VMASKMOVPS   (R8), Y11, Y8
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMULPS      Y6, Y0, Y2
+	VADDPS      Y7, Y2, Y2
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y12, Y12
+	VFMADD231PS Y0, Y1, Y13
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMULPS      Y6, Y0, Y2
+	VADDPS      Y7, Y2, Y2
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y14, Y14
+	VFMADD231PS Y0, Y1, Y15
+	SUBQ        $0x02, CX
+	JGE         two
+
+rest:
+	ADDQ        $0x02, CX
+	JEQ         sums
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMULPS      Y6, Y0, Y2
+	VADDPS      Y7, Y2, Y2
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y12, Y12
+	VFMADD231PS Y0, Y1, Y13
+
+sums:
+	VADDPS     Y14, Y12, Y12
+	MOVQ       s0+72(FP), R8
+	VMASKMOVPS (R8), Y11, Y0
+	VADDPS     Y0, Y12, Y0
+	VMASKMOVPS Y0, Y11, (R8)
+	VADDPS     Y15, Y13, Y13
+	MOVQ       s1+80(FP), R8
+	VMASKMOVPS (R8), Y11, Y0
+	VADDPS     Y0, Y13, Y0
+	VMASKMOVPS Y0, Y11, (R8)
+	VZEROUPPER
+	RET
+
+// func clampSumsOfAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·clampSumsOfAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	MOVQ         p2+48(FP), R8
+	VMASKMOVPS   (R8), Y11, Y8
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMASKMOVPS  (R9), Y11, Y2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y12, Y12
+	VFMADD231PS Y0, Y1, Y13
+	VMASKMOVPS  Y1, Y11, (DI)
+	ADDQ        AX, DI
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMASKMOVPS  (R9), Y11, Y2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y14, Y14
+	VFMADD231PS Y0, Y1, Y15
+	VMASKMOVPS  Y1, Y11, (DI)
+	ADDQ        AX, DI
+	SUBQ        $0x02, CX
+	JGE         two
+
+rest:
+	ADDQ        $0x02, CX
+	JEQ         sums
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMASKMOVPS  (R9), Y11, Y2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y12, Y12
+	VFMADD231PS Y0, Y1, Y13
+	VMASKMOVPS  Y1, Y11, (DI)
+	ADDQ        AX, DI
+
+sums:
+	VADDPS     Y14, Y12, Y12
+	MOVQ       s0+72(FP), R8
+	VMASKMOVPS (R8), Y11, Y0
+	VADDPS     Y0, Y12, Y0
+	VMASKMOVPS Y0, Y11, (R8)
+	VADDPS     Y15, Y13, Y13
+	MOVQ       s1+80(FP), R8
+	VMASKMOVPS (R8), Y11, Y0
+	VADDPS     Y0, Y13, Y0
+	VMASKMOVPS Y0, Y11, (R8)
+	VZEROUPPER
+	RET
+
+// func clampSumsOfStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·clampSumsOfStreamAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	MOVQ         p2+48(FP), R8
+	VMASKMOVPS   (R8), Y11, Y8
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMASKMOVPS  (R9), Y11, Y2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y12, Y12
+	VFMADD231PS Y0, Y1, Y13
+	VMOVNTPS    Y1, (DI)
+	ADDQ        AX, DI
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMASKMOVPS  (R9), Y11, Y2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y14, Y14
+	VFMADD231PS Y0, Y1, Y15
+	VMOVNTPS    Y1, (DI)
+	ADDQ        AX, DI
+	SUBQ        $0x02, CX
+	JGE         two
+
+rest:
+	ADDQ        $0x02, CX
+	JEQ         sums
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMASKMOVPS  (R9), Y11, Y2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y12, Y12
+	VFMADD231PS Y0, Y1, Y13
+	VMOVNTPS    Y1, (DI)
+	ADDQ        AX, DI
+
+sums:
+	VADDPS     Y14, Y12, Y12
+	MOVQ       s0+72(FP), R8
+	VMASKMOVPS (R8), Y11, Y0
+	VADDPS     Y0, Y12, Y0
+	VMASKMOVPS Y0, Y11, (R8)
+	VADDPS     Y15, Y13, Y13
+	MOVQ       s1+80(FP), R8
+	VMASKMOVPS (R8), Y11, Y0
+	VADDPS     Y0, Y13, Y0
+	VMASKMOVPS Y0, Y11, (R8)
+	VZEROUPPER
+	RET
+
+// func clampGradAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, MMX+
+TEXT ·clampGradAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	MOVQ         p2+48(FP), R8
+	VMASKMOVPS   (R8), Y11, Y8
+	MOVQ         p3+56(FP), R8
+	VMASKMOVPS   (R8), Y11, Y9
+	MOVQ         p4+64(FP), R8
+	VMASKMOVPS   (R8), Y11, Y10
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y0, Y2
+	VADDPS     Y7, Y2, Y2
+	VCMPPS     $0x1e, Y3, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VCMPPS     $0x12, Y4, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VMULPS     Y8, Y1, Y1
+	VMULPS     Y9, Y0, Y0
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y10, Y0, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y0, Y2
+	VADDPS     Y7, Y2, Y2
+	VCMPPS     $0x1e, Y3, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VCMPPS     $0x12, Y4, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VMULPS     Y8, Y1, Y1
+	VMULPS     Y9, Y0, Y0
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y10, Y0, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y0, Y2
+	VADDPS     Y7, Y2, Y2
+	VCMPPS     $0x1e, Y3, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VCMPPS     $0x12, Y4, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VMULPS     Y8, Y1, Y1
+	VMULPS     Y9, Y0, Y0
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y10, Y0, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampGradStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, MMX+
+TEXT ·clampGradStreamAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	MOVQ         p2+48(FP), R8
+	VMASKMOVPS   (R8), Y11, Y8
+	MOVQ         p3+56(FP), R8
+	VMASKMOVPS   (R8), Y11, Y9
+	MOVQ         p4+64(FP), R8
+	VMASKMOVPS   (R8), Y11, Y10
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y0, Y2
+	VADDPS     Y7, Y2, Y2
+	VCMPPS     $0x1e, Y3, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VCMPPS     $0x12, Y4, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VMULPS     Y8, Y1, Y1
+	VMULPS     Y9, Y0, Y0
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y10, Y0, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y0, Y2
+	VADDPS     Y7, Y2, Y2
+	VCMPPS     $0x1e, Y3, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VCMPPS     $0x12, Y4, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VMULPS     Y8, Y1, Y1
+	VMULPS     Y9, Y0, Y0
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y10, Y0, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y0, Y2
+	VADDPS     Y7, Y2, Y2
+	VCMPPS     $0x1e, Y3, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VCMPPS     $0x12, Y4, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VMULPS     Y8, Y1, Y1
+	VMULPS     Y9, Y0, Y0
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y10, Y0, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+
+sums:
 	VZEROUPPER
 	RET

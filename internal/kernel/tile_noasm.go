@@ -39,3 +39,17 @@ func winogradAsm(winogradOp, Squares[float32], Squares[float32], int, int, *Wino
 }
 
 func room32[T Float](*WinogradRoom[T]) *WinogradRoom[float32] { return nil }
+
+func transposeAsm([]float32, int, []float32, int, int) int { return 0 }
+
+func scaleShiftClampAsm(_ int, _, _, _, _, _ []float32, _ Activation) bool { return false }
+
+func sumsClampAsm(_, _, _, _, _, _, _, _, _ []float32, _ Activation) bool { return false }
+
+func gradClampAsm(_, _, _, _, _ []float32, _ Activation, _, _, _ []float32) bool { return false }
+
+func streams([]float32, int, int, ...[]float32) bool { return false }
+
+func activateStream(Activation, bool, bool, []float32, []float32, []float32) bool { return false }
+
+func fence() {}

@@ -103,10 +103,17 @@ var activations = []struct {
 		f.over(f.a, f.v)
 		f.under(f.b, f.v)
 	}, func(f activation) {
-		f.flag(greater, f.v, f.a, f.t[0])
-		f.flag(less, f.v, f.b, f.t[1])
-		VMULPS(f.t[1], f.t[0], f.t[0])
-		VMULPS(f.t[0], f.w, f.v)
+		if f.lanes == 16 {
+			VCMPPS(Imm(greater), f.a, f.v, reg.K2)
+			VCMPPS(Imm(less), f.b, f.v, reg.K3)
+			KANDW(reg.K2, reg.K3, reg.K2)
+			VMOVUPS_Z(f.w, reg.K2, f.v)
+			return
+		}
+		VCMPPS(Imm(greater), f.a, f.v, f.t[0])
+		VCMPPS(Imm(less), f.b, f.v, f.t[1])
+		VANDPS(f.t[0], f.w, f.w)
+		VANDPS(f.t[1], f.w, f.v)
 	}},
 	{"leaky", func(f activation) {
 		VMINPS(f.v, f.zero, f.t[0])
@@ -183,12 +190,13 @@ var activations = []struct {
 // activate writes the vector loops of the activations: whole vectors, then the part of one that mask keeps. p is A and B.
 func activate(s isa) {
 	for _, op := range activations {
-		activateLoop(s, op.name+s.name, op.f, false)
-		activateLoop(s, op.name+"Grad"+s.name, op.grad, true)
+		activateLoop(s, op.name+s.name, op.f, false, false)
+		activateLoop(s, op.name+"Stream"+s.name, op.f, false, true)
+		activateLoop(s, op.name+"Grad"+s.name, op.grad, true, false)
 	}
 }
 
-func activateLoop(s isa, name string, do func(activation), grad bool) {
+func activateLoop(s isa, name string, do func(activation), grad, stream bool) {
 	TEXT(name, NOSPLIT, "func(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)")
 	Pragma("noescape")
 	Doc(name + " is Activate or ActivateGrad; mask keeps the first elements of the last vector.")
@@ -213,7 +221,7 @@ func activateLoop(s isa, name string, do func(activation), grad bool) {
 		VMOVUPS(Mem{Base: dy}, f.w)
 	}
 	do(f)
-	VMOVUPS(f.v, Mem{Base: dst})
+	s.storeWhole(stream, f.v, Mem{Base: dst})
 	for _, p := range []reg.GPPhysical{dst, x, dy} {
 		ADDQ(I32(int32(4*s.lanes)), p)
 	}

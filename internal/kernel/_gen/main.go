@@ -37,6 +37,8 @@ func main() {
 		outer(avx512, t.rows, t.cols)
 	}
 	outer(avx2, 4, 16)
+	fence()
+	transpose()
 	for _, s := range []isa{avx512, avx2} {
 		for _, k := range []int{1, 2, 3, 4, 5, 7} {
 			depthRow(s, k, 1)
@@ -55,6 +57,7 @@ func main() {
 		columns(s)
 		activate(s)
 		winogradKernels(s)
+		clampKernels(s)
 	}
 	Generate()
 }
@@ -116,6 +119,40 @@ func (m masks) store(v int, from reg.VecPhysical, to Mem) {
 	default:
 		VMOVUPS(from, to)
 	}
+}
+
+// storeOr writes a vector of a row, past the caches if stream is set: then all of it counts and it lies on a multiple of its size.
+func (m masks) storeOr(stream bool, from reg.VecPhysical, to Mem) {
+	if stream {
+		VMOVNTPS(from, to)
+		return
+	}
+	m.store(0, from, to)
+}
+
+// storeWhole writes a whole vector, past the caches if stream is set.
+func (s isa) storeWhole(stream bool, from reg.VecPhysical, to Mem) {
+	if stream {
+		VMOVNTPS(from, to)
+		return
+	}
+	VMOVUPS(from, to)
+}
+
+// streamed is the part of a kernel's name that says so.
+func streamed(stream bool) string {
+	if stream {
+		return "Stream"
+	}
+	return ""
+}
+
+// fence writes the kernel that ends a series of stores past the caches.
+func fence() {
+	TEXT("fence", NOSPLIT, "func()")
+	Doc("fence makes stores past the caches visible before whatever is stored next.")
+	SFENCE()
+	RET()
 }
 
 // param returns the memory operand of a scalar parameter.
