@@ -7094,7 +7094,7 @@ right:
 	RET
 
 // func depthSumsAVX512_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·depthSumsAVX512_3(SB), NOSPLIT, $24-160
 	MOVQ   xStep+24(FP), AX
 	MOVQ   dyStep+72(FP), DX
@@ -7178,8 +7178,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS.Z   (CX), K1, Z9
 	VFMADD231PS (R8), Z9, K1, Z0
 	VFMADD231PS (R8)(AX*1), Z9, K1, Z1
@@ -7300,7 +7304,7 @@ stored:
 	RET
 
 // func depthSumsAVX512_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·depthSumsAVX512_5(SB), NOSPLIT, $24-160
 	MOVQ   xStep+24(FP), AX
 	LEAQ   (AX)(AX*2), BX
@@ -7474,8 +7478,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R12)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS.Z   (CX), K1, Z25
 	VFMADD231PS (R8), Z25, K1, Z0
 	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
@@ -7753,7 +7761,7 @@ stored:
 	RET
 
 // func depthSumsAVX512_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·depthSumsAVX512_7(SB), NOSPLIT, $24-160
 	MOVQ   xStep+24(FP), AX
 	LEAQ   (AX)(AX*2), BX
@@ -7981,8 +7989,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS.Z   (CX), K1, Z28
 	VFMADD231PS (R8), Z28, K1, Z0
 	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
@@ -17231,7 +17243,7 @@ done:
 	RET
 
 // func depthSumsAVX2_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthSumsAVX2_3(SB), NOSPLIT, $24-160
 	MOVQ xStep+24(FP), AX
 	MOVQ dyStep+72(FP), DX
@@ -17309,8 +17321,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS     (CX), Y9
 	VFMADD231PS (R8), Y9, Y0
 	VFMADD231PS (R8)(AX*1), Y9, Y1
@@ -17510,8 +17526,12 @@ midCut:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   rightCut
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 allCut:
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMASKMOVPS  (CX), Y15, Y9
 	VMASKMOVPS  (R8), Y15, Y10
 	VFMADD231PS Y10, Y9, Y0
@@ -17652,7 +17672,7 @@ done:
 	RET
 
 // func depthSumsAVX2_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthSumsAVX2_5(SB), NOSPLIT, $24-160
 	MOVQ xStep+24(FP), AX
 	LEAQ (AX)(AX*2), BX
@@ -17757,8 +17777,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R9)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS     (CX), Y10
 	VFMADD231PS (R8), Y10, Y0
 	VFMADD231PS (R8)(AX*1), Y10, Y1
@@ -18023,8 +18047,12 @@ midCut:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   rightCut
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 allCut:
+	PREFETCHT0  (R9)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMASKMOVPS  (CX), Y15, Y10
 	VMASKMOVPS  (R8), Y15, Y11
 	VFMADD231PS Y11, Y10, Y0
@@ -18205,7 +18233,7 @@ done:
 	RET
 
 // func depthSumsAVX2_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthSumsAVX2_7(SB), NOSPLIT, $24-160
 	MOVQ xStep+24(FP), AX
 	LEAQ (AX)(AX*2), BX
@@ -18319,8 +18347,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R8)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS     (CX), Y7
 	VFMADD231PS (R8), Y7, Y0
 	VFMADD231PS (R8)(AX*1), Y7, Y1
@@ -18586,8 +18618,12 @@ midCut:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   rightCut
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 allCut:
+	PREFETCHT0  (R8)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMASKMOVPS  (CX), Y15, Y7
 	VMASKMOVPS  (R8), Y15, Y8
 	VFMADD231PS Y8, Y7, Y0

@@ -405,7 +405,15 @@ func depthSums(s isa, k int) {
 		}
 		TESTQ(left, left)
 		JEQ(LabelRef(label("right")))
+		if k > 1 { // the next segment, for its pixels lie too far apart for the processor's own foresight
+			Load(Param("xSeg"), q)
+			Load(Param("dySeg"), t)
+		}
 		Label(label("all"))
+		if k > 1 {
+			PREFETCHT0(Mem{Base: rows[group-1], Index: q, Scale: 1})
+			PREFETCHT0(Mem{Base: at, Index: t, Scale: 1})
+		}
 		output(0, k, 0)
 		DECQ(left)
 		JNE(LabelRef(label("all")))
