@@ -1,7 +1,7 @@
 // Package onnx reads and writes ONNX model files.
 //
 // In comes a file's bytes and out comes an ir.Graph that passed ir.Validate, or the other way round; Decode(Encode(g)) equals g.
-// Operator sets 8 to 21 of IR versions 3 to 11 are read. Operators are not interpreted: an unknown one is a node like any other.
+// Operator sets 8 to 23 of IR versions 3 to 11 are read. Operators are not interpreted: an unknown one is a node like any other.
 //
 // What a graph does not hold is lost: training information, quantisation annotations, denotations, metadata of nodes, doc strings
 // of tensors and attributes, types of inner values that are not tensors. What would change the meaning is refused: functions
@@ -20,7 +20,7 @@ import "google.golang.org/protobuf/encoding/protowire"
 const memoryFactor = 128
 
 const (
-	minOpset, maxOpset         = 8, 21
+	minOpset, maxOpset         = 8, 23
 	minIRVersion, maxIRVersion = 3, 11
 
 	maxFile   = 1<<31 - 1 // what a protobuf message may have
