@@ -36,6 +36,17 @@ var rules = map[string]rule{
 	"Reshape": reshape, "Flatten": reshape, "Squeeze": reshape, "Unsqueeze": reshape, "Transpose": transpose, "Concat": concat,
 	"Slice": slice, "Split": split, "Gather": gather, "Pad": pad, "Expand": expand, "Resize": resize,
 
+	"Mish": follow, "ThresholdedRelu": follow, "IsNaN": follow, "Tan": follow, "Atan": follow, "Sinh": follow, "Cosh": follow,
+	"ReduceL1": reduce, "ReduceSumSquare": reduce, "ReduceLogSum": reduce, "ReduceLogSumExp": reduce,
+	"Hardmax": softmax, "Upsample": resize,
+
+	// What no rule describes yet stays as it is.
+	"ConvTranspose": held, "LayerNormalization": held, "RMSNormalization": held, "InstanceNormalization": held, "GroupNormalization": held,
+	"LpNormalization": held, "MeanVarianceNormalization": held, "GatherElements": held, "GatherND": held, "ScatterElements": held,
+	"Scatter": held, "ScatterND": held, "ArgMax": held, "ArgMin": held, "TopK": held, "OneHot": held, "NonZero": held,
+	"NonMaxSuppression": held, "CumSum": held, "Trilu": held, "Tile": held, "DepthToSpace": held, "SpaceToDepth": held, "Einsum": held,
+	"Attention": held, "RotaryEmbedding": held, "LSTM": held, "GRU": held, "RNN": held, "QuantizeLinear": held, "DequantizeLinear": held,
+
 	// Makers of constants and readers of sizes.
 	"Constant": constant, "ConstantOfShape": constant, "Range": constant, "Shape": sizes, "Size": sizes,
 }
@@ -54,6 +65,9 @@ func follow(f *finder, n *ir.Node) {
 		}
 	}
 }
+
+// held is for operators that mix or choose positions in a way that no rule describes.
+func held(f *finder, n *ir.Node) { f.hold(n, "no rule tells how "+n.Op+" moves or mixes positions") }
 
 func constant(f *finder, n *ir.Node) {}
 
