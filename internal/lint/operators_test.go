@@ -15,6 +15,7 @@ import (
 
 // forwardOnly are the operations that a network may run and that have no gradient, with the reason.
 var forwardOnly = map[program.Op]string{
+	program.Arg:        "a position does not change where it can be differentiated",
 	program.PadReflect: "no network of this project trains through a mirrored edge",
 }
 

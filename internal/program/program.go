@@ -43,6 +43,7 @@ type Value struct {
 	Of     ID        // View: the value it looks at
 	Data   []float32 // Const
 	Offset int       // Temp and Input: first element in the arena
+	Whole  bool      // Input: whole numbers of up to ±2²⁴, or truth values as 0 and 1
 }
 
 // Len is the number of elements.
@@ -186,8 +187,8 @@ func newBuilder(g *ir.Graph, cfg Config) (*builder, error) {
 	}
 	var faults []error
 	for _, in := range g.Inputs {
-		if in.DType != ir.Undefined && !in.DType.IsFloat() && len(b.uses[in.Name]) > 0 {
-			faults = append(faults, fmt.Errorf("program: input %q is %v; the engine computes in float only", in.Name, in.DType))
+		if in.DType != ir.Undefined && !in.DType.IsFloat() && !in.DType.IsInt() && len(b.uses[in.Name]) > 0 {
+			faults = append(faults, fmt.Errorf("program: input %q is %v; the engine computes with numbers only", in.Name, in.DType))
 			continue
 		}
 		sizes, err := b.sizes(in.Name)
@@ -196,7 +197,7 @@ func newBuilder(g *ir.Graph, cfg Config) (*builder, error) {
 			continue
 		}
 		layout := b.inputLayout(in.Name, len(sizes))
-		id := b.add(Value{Name: in.Name, Shape: permute(sizes, layout), Layout: layout, Class: Input})
+		id := b.add(Value{Name: in.Name, Shape: permute(sizes, layout), Layout: layout, Class: Input, Whole: in.DType.IsInt()})
 		b.p.Inputs[in.Name], b.value[in.Name] = id, id
 	}
 	for _, o := range g.Outputs {
