@@ -217,16 +217,16 @@ func Compare(t testing.TB, g *ir.Graph, seed uint64) {
 	Same(t, got, want, Tolerance)
 }
 
-// RandomInputs are normally distributed values for every input of g.
+// RandomInputs are normally distributed values for every input of g, or zeros and ones where it takes whole numbers.
 func RandomInputs(t testing.TB, g *ir.Graph, seed uint64) map[string]*ir.Tensor {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 0))
 	inputs := map[string]*ir.Tensor{}
 	for _, in := range g.Inputs {
-		if in.DType != ir.Float32 || in.Shape == nil {
-			t.Fatalf("ortcheck: input %q is %v %v, want float32 of a known rank", in.Name, in.DType, in.Shape)
+		if in.DType != ir.Float32 && in.DType != ir.Int64 || in.Shape == nil {
+			t.Fatalf("ortcheck: input %q is %v %v, want float32 or int64 of a known rank", in.Name, in.DType, in.Shape)
 		}
-		x := &ir.Tensor{DType: ir.Float32}
+		x := &ir.Tensor{DType: in.DType}
 		for _, dim := range in.Shape {
 			size := dim.Size
 			if !dim.Known() {
@@ -234,9 +234,12 @@ func RandomInputs(t testing.TB, g *ir.Graph, seed uint64) map[string]*ir.Tensor 
 			}
 			x.Shape = append(x.Shape, size)
 		}
-		x.F32 = make([]float32, x.Len())
-		for i := range x.F32 {
-			x.F32[i] = float32(rng.NormFloat64())
+		for range x.Len() {
+			if in.DType == ir.Int64 {
+				x.I64 = append(x.I64, rng.Int64N(2))
+			} else {
+				x.F32 = append(x.F32, float32(rng.NormFloat64()))
+			}
 		}
 		inputs[in.Name] = x
 	}
