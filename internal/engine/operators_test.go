@@ -559,7 +559,7 @@ var operatorCases = []operatorCase{
 // allCases are the cases of this file and those that tests beside ONNX Runtime share.
 func allCases() []operatorCase {
 	all := slices.Clone(operatorCases)
-	for _, c := range slices.Concat(operators.Cases, operators.Attention) {
+	for _, c := range operators.All() {
 		all = append(all, operatorCase{name: c.Name, graph: c.Graph, forward: c.Forward})
 	}
 	return all

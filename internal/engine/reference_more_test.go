@@ -424,7 +424,7 @@ func (c *call) filtered() error {
 				}
 			}
 			sum := 0.0
-			for i, w := range shares(float64(q), n, reach, stretch, f, smooth || c.n.Attrs.Int("exclude_outside", 0) != 0) {
+			for i, w := range shares(float64(q), n, reach, stretch, f, c.n.Attrs.Int("exclude_outside", 0) != 0) {
 				from[axis] = i
 				sum += w * old.at(from...)
 			}
@@ -482,6 +482,13 @@ var moreReferences = map[string]func(c *call) error{
 			}
 			return a - b*math.Floor(a/b)
 		})
+	},
+	"Shape": func(c *call) error {
+		return c.set(func(at []int) float64 { return float64(c.in[0].shape[at[0]]) })
+	},
+	"ConstantOfShape": func(c *call) error { return c.set(func([]int) float64 { return 0 }) },
+	"Range": func(c *call) error {
+		return c.set(func(at []int) float64 { return c.in[0].data[0] + float64(at[0])*c.in[2].data[0] })
 	},
 	"Mean": func(c *call) error {
 		return c.set(func(at []int) float64 {

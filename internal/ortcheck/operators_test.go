@@ -2,7 +2,6 @@ package ortcheck_test
 
 import (
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/dms-go/dms/internal/ortcheck"
@@ -12,7 +11,7 @@ import (
 
 // TestOperatorsComputeWhatONNXRuntimeDoes runs every case of the operators in the engine and in ONNX Runtime.
 func TestOperatorsComputeWhatONNXRuntimeDoes(t *testing.T) {
-	for k, c := range slices.Concat(operators.Cases, operators.Attention) {
+	for k, c := range operators.All() {
 		t.Run(c.Name, func(t *testing.T) {
 			if c.NoORT != "" {
 				t.Skip(c.NoORT)

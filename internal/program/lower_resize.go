@@ -94,7 +94,7 @@ func lowerResize(b *builder, n *ir.Node) error {
 		case a.Mode == "linear" && !(a.Antialias && stretch > 1) && !a.ExcludeOutside:
 			b.emit(Blend, between(p, at, from), []ID{out}, []ID{x})
 		default:
-			k := filter{triangle, 1, stretch, a.ExcludeOutside || a.Antialias}
+			k := filter{triangle, 1, stretch, a.ExcludeOutside}
 			if a.Mode == "cubic" {
 				k.f, k.radius = func(x float64) float64 { return cubicAt(x, cubic) }, 2
 			}

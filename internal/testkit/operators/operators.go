@@ -22,6 +22,9 @@ type Case struct {
 	NoORT   string // why ONNX Runtime does not run it
 }
 
+// All lists the cases of this package.
+func All() []Case { return slices.Concat(Cases, Attention, Opsets) }
+
 // Build parses a case and fills its weights.
 func (c Case) Build(t testing.TB, rng *rand.Rand) *ir.Graph {
 	t.Helper()
