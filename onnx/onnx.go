@@ -6,8 +6,8 @@
 // What a graph does not hold is lost: training information, quantisation annotations, denotations, metadata of nodes, doc strings
 // of tensors and attributes, types of inner values that are not tensors. What would change the meaning is refused: functions
 // of the model's own, sparse initializers, tensors of unknown element types, nodes out of topological order. An initializer that
-// is listed as a graph input too is a weight, not an input. Weights are written into the model file itself, which so ends at 2 GiB;
-// they are read from external files too.
+// is listed as a graph input too is a weight, not an input. Weights are read from external files too; WriteFile
+// writes them there where the graph came from such, or is larger than the 2 GiB of a model file.
 //
 // Files are untrusted. Every length is held against what the file has before memory is taken, and Decode needs at most
 // memoryFactor times the size of its input, next to a constant and the bytes of external data.
