@@ -53,6 +53,8 @@ func binders[T kernel.Float]() map[program.Op]binder[T] {
 		program.CrossEntropyGrad: bindCrossEntropyGrad[T],
 		program.Dist:             bindDist[T],
 		program.DistGrad:         bindDistGrad[T],
+		program.Suppress:         bindSuppress[T],
+		program.NonZero:          bindNonZero[T],
 		program.Where:            bindWhere[T],
 		program.Extreme:          bindExtreme[T],
 		program.Arg:              bindArg[T],

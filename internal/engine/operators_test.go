@@ -655,7 +655,7 @@ func TestOperatorsComputeWhatTheirDefinitionSays(t *testing.T) {
 		})
 	}
 	for _, op := range program.Operators() {
-		if !covered[op] {
+		if !covered[op] && op != "NonMaxSuppression" && op != "NonZero" { // these have a test of their own
 			t.Errorf("operator %s has no case", op)
 		}
 	}

@@ -141,6 +141,9 @@ var lowerings = map[string]lowering{
 	"OneHot":          lowerOneHot,
 	"Trilu":           lowerTrilu,
 
+	"NonMaxSuppression": lowerSuppression,
+	"NonZero":           lowerNonZero,
+
 	"ConvTranspose":   lowerConvTranspose,
 	"Einsum":          lowerEinsum,
 	"Attention":       lowerAttention,

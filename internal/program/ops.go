@@ -256,3 +256,17 @@ type RowNormAttr struct {
 	Epsilon float64
 	Root    bool
 }
+
+// Operations whose results have as many rows as are found. Their values have room for all there could be, and −1 in the rest.
+const (
+	Suppress Op = "suppress" // rows (batch, class, box) of the boxes that a non-maximum suppression leaves; SuppressAttr
+	NonZero  Op = "nonzero"  // the position of every element that is not zero, as a column
+)
+
+// SuppressAttr: boxes are (Batch, Boxes, 4), scores (Batch, Classes, Boxes). A box goes where its overlap with a better one of its class, as
+// a part of their union, is over IoU, or its score not over Score. Center tells that boxes are (x, y, width, height) and not two corners.
+type SuppressAttr struct {
+	Batch, Classes, Boxes, Max int
+	IoU, Score                 float64
+	Center                     bool
+}

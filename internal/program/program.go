@@ -245,6 +245,9 @@ func (b *builder) sizes(name string) ([]int, error) {
 		return nil, fmt.Errorf("program: value %q has no known shape", name)
 	}
 	sizes, ok := v.Shape.Sizes()
+	if !ok && slices.ContainsFunc(v.Shape, func(d ir.Dim) bool { return strings.HasPrefix(d.Sym, "?") }) {
+		return nil, fmt.Errorf("program: value %q has shape %v, of which the sizes show only when it is computed; the engine needs them before", name, v.Shape)
+	}
 	if !ok {
 		return nil, fmt.Errorf("program: value %q has shape %v: give every symbol a number", name, v.Shape)
 	}

@@ -14,7 +14,7 @@ import (
 
 // unsupported lists the operators that the graph knows and the engine does not run: they steer shapes and are folded away, or no
 // network of this project needs them.
-var unsupported = strings.Fields(`Constant ConstantOfShape DequantizeLinear GRU LSTM NonMaxSuppression NonZero QuantizeLinear RNN Range Shape
+var unsupported = strings.Fields(`Constant ConstantOfShape DequantizeLinear GRU LSTM QuantizeLinear RNN Range Shape
 	Size`)
 
 func TestEveryOperatorIsLoweredOrDeclaredUnsupported(t *testing.T) {
