@@ -262,18 +262,19 @@ func TestCallsDoNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("sync.Pool forgets at random under the race detector")
 	}
-	s := square(2, 8, 16, 16, 3, 2, 1, 1)
-	nx, nw, ny := s.sizes()
 	p := parallel.New(2)
 	defer p.Close()
-	x, w, y := make([]float32, nx), make([]float32, nw), make([]float32, ny)
-	scratch := make([]float32, max(ScratchForward(s, 2), ScratchDataGrad(s, 2), ScratchWeightGrad(s, 2)))
-	if n := testing.AllocsPerRun(50, func() {
-		Forward(p, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, scratch)
-		DataGrad(p, s, x, y, w, scratch)
-		WeightGrad(p, s, w, x, y, scratch)
-	}); n >= 1 {
-		t.Errorf("%v allocations", n)
+	for _, s := range []Shape{square(2, 8, 16, 16, 3, 2, 1, 1), square(2, 8, 16, 16, 3, 2, 1, 16), square(2, 3, 16, 16, 5, 1, 2, 16)} {
+		nx, nw, ny := s.sizes()
+		x, w, y := make([]float32, nx), make([]float32, nw), make([]float32, ny)
+		scratch := make([]float32, max(ScratchForward(s, 2), ScratchDataGrad(s, 2), ScratchWeightGrad(s, 2)))
+		if n := testing.AllocsPerRun(50, func() {
+			Forward(p, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, scratch)
+			DataGrad(p, s, x, y, w, scratch)
+			WeightGrad(p, s, w, x, y, scratch)
+		}); n >= 1 {
+			t.Errorf("%+v: %v allocations", s, n)
+		}
 	}
 }
 

@@ -14,7 +14,6 @@ type job[T kernel.Float] struct {
 	groups     int
 	srcC, dstC int // channels of one group
 	shape      Shape
-	depth      bool
 	transposed bool // DataGrad: the weights are read with input and output exchanged
 
 	phases []phase
@@ -29,8 +28,7 @@ type job[T kernel.Float] struct {
 	epilogue Epilogue[T]
 	gather   gather[T]
 
-	packFn, unitFn   func(worker, lo, hi int)
-	finishFn, statFn func(lo, hi int)
+	packFn, unitFn func(worker, lo, hi int)
 }
 
 // phase is one set of output positions that share their taps.
@@ -54,12 +52,9 @@ type weightBlock struct {
 
 // forward prepares the one phase of Forward.
 func (j *job[T]) forward(s Shape) {
-	j.shape, j.depth, j.transposed = s, s.Depthwise(), false
+	j.shape, j.transposed = s, false
 	j.grid = forwardGrid(s)
 	j.groups, j.srcC, j.dstC = s.Group, s.C/s.Group, s.O/s.Group
-	if j.depth {
-		j.groups, j.dstC = 1, s.C
-	}
 	j.imageC, j.rowC = s.OH*s.OW*s.O, s.OW*s.O
 	j.reset(1)
 	f := &j.phases[0]
@@ -86,12 +81,9 @@ func (j *job[T]) forward(s Shape) {
 
 // dataGrad prepares the StrideH·StrideW phases of DataGrad.
 func (j *job[T]) dataGrad(s Shape) {
-	j.shape, j.depth, j.transposed = s, s.Depthwise(), true
+	j.shape, j.transposed = s, true
 	j.grid = dataGrid(s)
 	j.groups, j.srcC, j.dstC = s.Group, s.O/s.Group, s.C/s.Group
-	if j.depth {
-		j.groups, j.dstC = 1, s.C
-	}
 	j.imageC, j.rowC = s.H*s.W*s.C, s.StrideH*s.W*s.C
 	j.reset(s.StrideH * s.StrideW)
 	packed := 0
@@ -177,7 +169,7 @@ func (j *job[T]) run(p *parallel.Pool, dst, src []T, w Filter[T], bias, scratch 
 	} else {
 		size := j.groups*j.groupLen() + kernel.Lanes
 		j.packed, j.copied = kernel.Align(scratch[:size]), scratch[size:]
-		p.ForWorker(j.groups*len(j.blocks), 1, j.packFn)
+		p.ForWorker(j.groups*len(j.blocks)*j.panelCount(), 1, j.packFn)
 	}
 	p.ForWorker(j.units(), 1, j.unitFn)
 }
@@ -190,43 +182,38 @@ func (j *job[T]) panels(group int, f *phase) []T {
 	return j.packed[group*j.groupLen()+f.packed*roundUp(j.dstC):]
 }
 
-// pack copies the weights of some taps of some groups into panels.
+// panelCount is how many panels the output channels of a group make.
+func (j *job[T]) panelCount() int {
+	n := 0
+	for col := 0; col < j.dstC; n++ {
+		col += kernel.PanelWidth[T](j.dstC - col)
+	}
+	return n
+}
+
+// pack copies weights into panels: items lo to hi, each one panel of one tap of one group.
 func (j *job[T]) pack(_, lo, hi int) {
-	taps := j.shape.KH * j.shape.KW
+	taps, count := j.shape.KH*j.shape.KW, j.panelCount()
 	for i := lo; i < hi; i++ {
-		group, b := i/len(j.blocks), j.blocks[i%len(j.blocks)]
+		group, b, panel := i/count/len(j.blocks), j.blocks[i/count%len(j.blocks)], i%count
 		f := &j.phases[b.phase]
 		panels := j.panels(group, f)
-		if j.depth {
-			for c := range j.dstC {
-				panels[b.offset*j.dstC+c] = j.weights[c*taps+b.tap]
-			}
-			continue
+		col := 0
+		for range panel {
+			col += kernel.PanelWidth[T](j.dstC - col)
 		}
-		for col := 0; col < j.dstC; {
-			nr := kernel.PanelWidth[T](j.dstC - col)
-			cols := min(nr, j.dstC-col)
-			dst := panels[col*f.k+b.offset*nr:]
+		nr := kernel.PanelWidth[T](j.dstC - col)
+		cols := min(nr, j.dstC-col)
+		dst := panels[col*f.k+b.offset*nr:]
+		if !j.transposed {
+			kernel.Transpose(dst, nr, j.weights[((group*j.dstC+col)*taps+b.tap)*j.srcC:], taps*j.srcC, cols, j.srcC)
+		}
+		for k := range j.srcC {
+			row := dst[k*nr:][:nr]
 			if j.transposed {
-				for k := range j.srcC {
-					row := dst[k*nr:][:nr]
-					copy(row[:cols], j.weights[((group*j.srcC+k)*taps+b.tap)*j.dstC+col:])
-					clear(row[cols:])
-				}
-			} else {
-				for q := range nr {
-					if q >= cols {
-						for k := range j.srcC {
-							dst[k*nr+q] = 0
-						}
-						continue
-					}
-					for k, x := range j.weights[((group*j.dstC+col+q)*taps+b.tap)*j.srcC:][:j.srcC] {
-						dst[k*nr+q] = x
-					}
-				}
+				copy(row[:cols], j.weights[((group*j.srcC+k)*taps+b.tap)*j.dstC+col:])
 			}
-			col += nr
+			clear(row[cols:])
 		}
 	}
 }
@@ -251,6 +238,10 @@ func (j *job[T]) compute(worker, lo, hi int) {
 				j.phase(f, j.dst[image*j.imageC+row*j.rowC+f.origin:], src, n*f.cols)
 			}
 		}
+		if !j.transposed {
+			at := image*j.imageC + row*j.rowC
+			j.finishUnit(u, at, at+rows*j.rowC)
+		}
 	}
 }
 
@@ -266,10 +257,6 @@ func (j *job[T]) phase(f *phase, dst, src []T, n int) {
 			j.fill(dst, dstRow, group)
 		}
 		panels := j.panels(group, f)
-		if j.depth && f.k > 0 {
-			kernel.Depth(dst, dstRow, src, srcRow, f.taps, panels, j.dstC, j.dstC, j.bias != nil)
-			continue
-		}
 		for col := 0; col < j.dstC && f.k > 0; {
 			nr := kernel.PanelWidth[T](j.dstC - col)
 			cols := min(nr, j.dstC-col)

@@ -20,68 +20,69 @@ type Filter[T kernel.Float] struct{ Raw, Packed []T }
 type Moments struct{ Mean, Squares []float64 }
 
 // PackedLen returns the elements Pack needs for a shape.
-func PackedLen(s Shape) int { return packedLen(s, s.C, s.O) }
+func PackedLen(s Shape) int {
+	n := packedLen(s, s.C, s.O)
+	if s.winograd() {
+		t := tilingOf(s)
+		n = max(n, t.packedLen())
+	}
+	return n
+}
 
 // Pack lays weights out for Forward, which does so itself in every call that gets none. packed has PackedLen elements; it fits
 // one kernel variant only, and Forward must be given the same memory.
 func Pack[T kernel.Float](p *parallel.Pool, s Shape, packed, w []T) {
+	if s.Depthwise() {
+		depthPack(p, s, packed, w)
+		return
+	}
+	if usesWinograd[T](s) {
+		j := getTiles[T](s, false, p.Workers())
+		j.pack(p, packed, w)
+		j.put()
+		return
+	}
 	j := get[T]()
 	j.forward(s.flat())
 	j.weights, j.packed = w, kernel.Align(packed)
-	p.ForWorker(j.groups*len(j.blocks), 1, j.packFn)
+	p.ForWorker(j.groups*len(j.blocks)*j.panelCount(), 1, j.packFn)
 	put(j)
 }
 
-// finish applies e to rows of channels, all of y or some pixels of it with the same pixels of Add.
-func (e *Epilogue[T]) finish(y, add []T, channels int) {
-	for lo := 0; lo < len(y); lo += channels {
-		row := y[lo:][:channels]
+// finishLen is how many outputs are finished at once: their addend and they stay in a first-level cache.
+const finishLen = 4 << 10
+
+// finish applies e to outputs that lie side by side, with the same part of Add.
+func (e *Epilogue[T]) finish(y, add []T) {
+	if e.plain() {
+		return
+	}
+	for lo := 0; lo < len(y); lo += finishLen {
+		part := y[lo:min(lo+finishLen, len(y))]
 		if e.Add != nil {
-			kernel.Add(row, row, add[lo:][:channels])
+			kernel.Add(part, part, add[lo:])
 		}
-		kernel.Activate(row, row, e.Act)
+		kernel.Activate(part, part, e.Act)
 	}
 }
 
 // plain tells whether finish has nothing to do.
 func (e *Epilogue[T]) plain() bool { return e.Add == nil && e.Act.Kind == kernel.Identity }
 
-// after applies the epilogue to all outputs once the units are done.
-func (j *job[T]) after(p *parallel.Pool, scratch []T) {
-	s := j.shape
-	pixels := s.N * s.OH * s.OW
-	if !j.epilogue.plain() {
-		p.For(pixels, max(1, 1<<13/s.O), j.finishFn)
+// finishUnit applies the epilogue to outputs lo to hi, which are those of unit u.
+func (j *job[T]) finishUnit(u, lo, hi int) {
+	y := j.dst[lo:hi]
+	if j.epilogue.Moments != nil {
+		j.gather.clear(u)
+		j.gather.add(u, y)
+		return
 	}
-	if m := j.epilogue.Moments; m != nil {
-		j.gather.channels, j.gather.slots = s.O, scratch[:statUnits(s)*gatherLen(s.O)]
-		p.For(statUnits(s), 1, j.statFn)
-		j.gather.combine(p, statUnits(s), m)
-	}
-}
-
-// finishPixels applies the epilogue to pixels lo to hi.
-func (j *job[T]) finishPixels(lo, hi int) {
-	lo, hi = lo*j.shape.O, hi*j.shape.O
 	var add []T
 	if j.epilogue.Add != nil {
 		add = j.epilogue.Add[lo:hi]
 	}
-	j.epilogue.finish(j.dst[lo:hi], add, j.shape.O)
+	j.epilogue.finish(y, add)
 }
-
-// countUnits gathers the moments of units lo to hi.
-func (j *job[T]) countUnits(lo, hi int) {
-	s := j.shape
-	pixels, units := s.N*s.OH*s.OW, statUnits(s)
-	for u := lo; u < hi; u++ {
-		j.gather.clear(u)
-		j.gather.add(u, j.dst[u*pixels/units*s.O:(u+1)*pixels/units*s.O])
-	}
-}
-
-// statUnits is into how many units the pixels are cut for their moments: of some hundred pixels each.
-func statUnits(s Shape) int { return max(1, min(64, s.N*s.OH*s.OW/256)) }
 
 // gather collects the moments of channels unit by unit: each unit has a slot that one worker fills, and the slots are combined in
 // their order, so that the result does not depend on who filled them. A unit measures from a pivot of its own, the first pixel it

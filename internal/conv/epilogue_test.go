@@ -39,13 +39,18 @@ func checkEpilogue[T kernel.Float](s Shape, rng *rand.Rand, p *parallel.Pool, x,
 	if !slices.Equal(y, biased) || !okY() || !okPacked() {
 		return errors.New("forward with moments differs or wrote outside")
 	}
-	n := float64(len(y) / s.O)
-	for c := range s.O {
+	return checkMoments(y, got, s.O)
+}
+
+// checkMoments compares the moments of channels with those of y in float64.
+func checkMoments[T kernel.Float](y []T, got Moments, channels int) error {
+	n := float64(len(y) / channels)
+	for c := range channels {
 		var mean, squares float64
-		for i := c; i < len(y); i += s.O {
+		for i := c; i < len(y); i += channels {
 			mean += float64(y[i]) / n
 		}
-		for i := c; i < len(y); i += s.O {
+		for i := c; i < len(y); i += channels {
 			squares += (float64(y[i]) - mean) * (float64(y[i]) - mean)
 		}
 		if math.Abs(got.Mean[c]-mean) > 1e-4*(1+math.Abs(mean)) || math.Abs(got.Squares[c]-squares) > 1e-4*(1+squares) {

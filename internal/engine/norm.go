@@ -157,10 +157,15 @@ func bindBatchNormGrad[T kernel.Float](m *Machine[T], in *program.Instr) func() 
 	beta, y := m.slice(in.In[5]), m.slice(in.In[6])
 	scale, shift := make([]T, c), make([]T, c)
 	again := beta != nil // act' is computed from x
+	if again && a.Act.Costly() && dx != nil && &dx[0] != &x[0] {
+		dz = dx // stored between the passes: that costs less than to compute it twice
+	}
 	sums := newChannelSums[T](a.Rows, c)
 	pass := sums.bind(m, func(first, second []T, lo, hi int) {
 		lo, hi = lo*c, hi*c
 		switch {
+		case again && dz != nil:
+			kernel.ActSums(first, second, dz[lo:hi], dy[lo:hi], x[lo:hi], nil, mean, scale, shift, a.Act)
 		case again:
 			kernel.ActSums(first, second, nil, dy[lo:hi], x[lo:hi], nil, mean, scale, shift, a.Act)
 		case y != nil:
@@ -177,7 +182,7 @@ func bindBatchNormGrad[T kernel.Float](m *Machine[T], in *program.Instr) func() 
 	}
 	apply := func(lo, hi int) {
 		lo, hi = lo*c, hi*c
-		if again {
+		if again && dz == nil {
 			kernel.ScaleTwoAct(dx[lo:hi], dy[lo:hi], x[lo:hi], scale, shift, a.Act, k1, k2, k3)
 			return
 		}

@@ -58,7 +58,7 @@ func TestEachPassLeavesWhatAProgramComputes(t *testing.T) {
 		}
 	}
 	for _, name := range all {
-		if done[name] == 0 {
+		if done[name] == 0 && !testing.Short() {
 			t.Errorf("pass %s changed no program", name)
 		}
 	}

@@ -19,7 +19,6 @@ const (
 	blockN = 1024
 	// padK is added to the row length of copied blocks, so that rows do not fall on the same cache sets.
 	padK = 16
-	side = 16 // matrices are transposed by squares of this side
 	// serial is the number of multiplications below which a second core does not pay.
 	serial = 1 << 14
 )
@@ -176,22 +175,15 @@ func (j *job[T]) pack(_, lo, hi int) {
 	}
 }
 
-// turn packs rows lo to hi of a panel from a transposed b, by squares, so that both sides stay in the cache.
+// turn packs rows lo to hi of a panel from a transposed b.
 func (j *job[T]) turn(panel []T, nr, cols, col, lo, hi int) {
-	for k := lo; k < hi; k += side {
-		n := min(side, hi-k)
-		for q := range nr {
-			dst := panel[k*nr+q:]
-			if q >= cols {
-				for i := range n {
-					dst[i*nr] = 0
-				}
-				continue
-			}
-			for i, x := range j.b[(j.n0+col+q)*j.ldb+j.k0+k:][:n] {
-				dst[i*nr] = j.alpha * x
-			}
+	kernel.Transpose(panel[lo*nr:], nr, j.b[(j.n0+col)*j.ldb+j.k0+lo:], j.ldb, cols, hi-lo)
+	for k := lo; k < hi; k++ {
+		row := panel[k*nr:][:nr]
+		if j.alpha != 1 {
+			kernel.Scale(row[:cols], j.alpha, row[:cols])
 		}
+		clear(row[cols:])
 	}
 }
 
@@ -235,14 +227,6 @@ func (j *job[T]) block(dst []T, i, rows int) ([]T, int) {
 		}
 		return dst, ld
 	}
-	for k := 0; k < j.kc; k += side {
-		for r := 0; r < rows; r += side {
-			for q := k; q < min(k+side, j.kc); q++ {
-				for s, x := range j.a[(j.k0+q)*j.lda+i+r:][:min(side, rows-r)] {
-					dst[(r+s)*ld+q] = x
-				}
-			}
-		}
-	}
+	kernel.Transpose(dst, ld, j.a[j.k0*j.lda+i:], j.lda, j.kc, rows)
 	return dst, ld
 }
