@@ -171,6 +171,9 @@ func lowerMeanVariance(b *builder, n *ir.Node) error {
 	return nil
 }
 
+// maxTaps bounds the list of what goes into what: a few bytes of a file may ask for any number.
+const maxTaps = 1 << 26
+
 // lowerLRN divides by a power of the sum of squares over neighbouring channels.
 func lowerLRN(b *builder, n *ir.Node) error {
 	x, err := b.in(n, 0)
@@ -184,6 +187,9 @@ func lowerLRN(b *builder, n *ir.Node) error {
 	}
 	p := v.physical(1)
 	channels := v.Shape[p]
+	if size = min(size, 2*channels+1); channels > maxTaps/size {
+		return fmt.Errorf("sums over %d of %d channels are too large", size, channels)
+	}
 	a := MixAttr{Axis: p, From: channels}
 	for c := range channels {
 		var t []Tap
@@ -195,7 +201,7 @@ func lowerLRN(b *builder, n *ir.Node) error {
 	sum := b.temp(b.node, v.Shape, v.Layout)
 	b.emit(Mix, a, []ID{sum}, []ID{b.apply("square", 0, 0, x)})
 	alpha, beta := float64(n.Attrs.Float("alpha", 1e-4)), float64(n.Attrs.Float("beta", 0.75))
-	base := b.apply("affine", alpha/float64(size), float64(n.Attrs.Float("bias", 1)), sum)
+	base := b.apply("affine", alpha/float64(n.Attrs.Int("size", 0)), float64(n.Attrs.Float("bias", 1)), sum)
 	b.value[n.Outputs[0]] = b.join("mul", x, b.apply("power", -beta, 0, base))
 	return nil
 }
