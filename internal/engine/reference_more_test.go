@@ -486,6 +486,9 @@ var moreReferences = map[string]func(c *call) error{
 	"Shape": func(c *call) error {
 		return c.set(func(at []int) float64 { return float64(c.in[0].shape[at[0]]) })
 	},
+	"Size": func(c *call) error {
+		return c.set(func([]int) float64 { return float64(len(c.in[0].data)) })
+	},
 	"ConstantOfShape": func(c *call) error { return c.set(func([]int) float64 { return 0 }) },
 	"Range": func(c *call) error {
 		return c.set(func(at []int) float64 { return c.in[0].data[0] + float64(at[0])*c.in[2].data[0] })

@@ -33,6 +33,32 @@ var Opsets = []Case{
 		weight g2 float32 (4, 5) = 0*20
 		y24 = ReduceMax(x) {axes=[2]}
 		y25 = LpNormalization(x) {axis=1}`, Forward: true},
+	{Name: "what opset 8 had already", Graph: `
+		opset "" 9
+		input x float32 (2, 3, 4, 5)
+		input px float32 (2, 3, 4)
+		input m float32 (4, 3)
+		weight w float32 (5, 3) = 0*15
+		weight c float32 (5) = 0*5
+		weight s float32 (3, 1, 1) = 0*3
+		y0 = Relu(x)
+		y1 = Sigmoid(x)
+		y2 = Tanh(x)
+		y3 = Exp(x)
+		y4 = Erf(x)
+		y5 = Softplus(x)
+		y6 = LeakyRelu(x) {alpha=0.2}
+		y7 = HardSigmoid(x) {alpha=0.3, beta=0.4}
+		y8 = Sqrt(px)
+		y9 = Log(px)
+		y10 = Reciprocal(px)
+		y11 = Gemm(m, w, c) {transB=1, alpha=0.5, beta=2.0}
+		y12 = GlobalMaxPool(x)
+		y13 = PRelu(x, s)
+		y14 = Identity(x)
+		h = Size(x)
+		f = Cast(h) {to=1}
+		y15 = Mul(x, f)`},
 	{Name: "inputs of opset 10", Graph: `
 		opset "" 10
 		input x float32 (2, 6, 8, 9)
