@@ -53,6 +53,18 @@ func binders[T kernel.Float]() map[program.Op]binder[T] {
 		program.CrossEntropyGrad: bindCrossEntropyGrad[T],
 		program.Dist:             bindDist[T],
 		program.DistGrad:         bindDistGrad[T],
+		program.Suppress:         bindSuppress[T],
+		program.NonZero:          bindNonZero[T],
+		program.Where:            bindWhere[T],
+		program.Extreme:          bindExtreme[T],
+		program.Arg:              bindArg[T],
+		program.TopK:             bindTopK[T],
+		program.CumSum:           bindCumSum[T],
+		program.Pick:             bindPick[T],
+		program.Put:              bindPut[T],
+		program.Mix:              bindMix[T],
+		program.RowNorm:          bindRowNorm[T],
+		program.RowNormGrad:      bindRowNormGrad[T],
 	}
 }
 

@@ -100,13 +100,23 @@ func (m *Machine[T]) slice(id program.ID) []T {
 	}
 }
 
-// SetInput gives an input its values in the graph's order.
+// maxWhole is the largest whole number that an input may hold: all up to it are float32 numbers.
+const maxWhole = 1 << 24
+
+// SetInput gives an input its values in the graph's order. Whole numbers and truth values come as floating-point numbers.
 func (m *Machine[T]) SetInput(name string, v []T) error {
 	id, err := m.input(name, len(v))
 	if err != nil {
 		return err
 	}
 	value := &m.p.Values[id]
+	if value.Whole {
+		for i, x := range v {
+			if !(x >= -maxWhole && x <= maxWhole) || x != T(int(x)) {
+				return fmt.Errorf("engine: input %q: value %d is %v, want a whole number of up to ±%d", name, i, x, maxWhole)
+			}
+		}
+	}
 	if value.Layout == nil {
 		copy(m.slice(id), v)
 		return nil

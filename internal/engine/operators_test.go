@@ -11,6 +11,7 @@ import (
 	"github.com/dms-go/dms/internal/engine"
 	"github.com/dms-go/dms/internal/parallel"
 	"github.com/dms-go/dms/internal/program"
+	"github.com/dms-go/dms/internal/testkit/operators"
 	"github.com/dms-go/dms/ir"
 )
 
@@ -555,6 +556,15 @@ var operatorCases = []operatorCase{
 		y1 = DIST@dms(x, target) {temperature=2.0, beta=0.7, gamma=1.5}`},
 }
 
+// allCases are the cases of this file and those that tests beside ONNX Runtime share.
+func allCases() []operatorCase {
+	all := slices.Clone(operatorCases)
+	for _, c := range operators.All() {
+		all = append(all, operatorCase{name: c.Name, graph: c.Graph, forward: c.Forward})
+	}
+	return all
+}
+
 // operatorGraph parses a case and fills its weights.
 func operatorGraph(t *testing.T, c operatorCase, rng *rand.Rand) *ir.Graph {
 	t.Helper()
@@ -608,7 +618,7 @@ func feed(g *ir.Graph, rng *rand.Rand) map[string]tensor {
 		sizes, _ := v.Shape.Sizes()
 		t := newTensor(sizes...)
 		for i := range t.data {
-			t.data[i] = draw(rng, v.Name)
+			t.data[i] = operators.Draw(rng, v)
 		}
 		in[v.Name] = t
 	}
@@ -620,7 +630,7 @@ func TestOperatorsComputeWhatTheirDefinitionSays(t *testing.T) {
 	pool := parallel.New(2)
 	defer pool.Close()
 	covered := map[string]bool{}
-	for k, c := range operatorCases {
+	for k, c := range allCases() {
 		t.Run(c.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(k), 3))
 			g := operatorGraph(t, c, rng)
@@ -645,7 +655,7 @@ func TestOperatorsComputeWhatTheirDefinitionSays(t *testing.T) {
 		})
 	}
 	for _, op := range program.Operators() {
-		if !covered[op] {
+		if !covered[op] && op != "NonMaxSuppression" && op != "NonZero" { // these have a test of their own
 			t.Errorf("operator %s has no case", op)
 		}
 	}
@@ -697,7 +707,7 @@ func TestGradientsOfOperatorsMatchFiniteDifferences(t *testing.T) {
 	pool := parallel.New(2)
 	defer pool.Close()
 	ops, functions, functions2 := map[program.Op]bool{}, map[string]bool{}, map[string]bool{}
-	for k, c := range operatorCases {
+	for k, c := range allCases() {
 		if c.forward {
 			continue
 		}
@@ -761,7 +771,7 @@ func TestGradientsOfOperatorsMatchFiniteDifferences(t *testing.T) {
 func differentiable(g *ir.Graph) []string {
 	var names []string
 	for _, v := range g.Inputs {
-		if v.Name != "target" {
+		if v.Name != "target" && v.DType == ir.Float32 {
 			names = append(names, v.Name)
 		}
 	}
@@ -770,12 +780,12 @@ func differentiable(g *ir.Graph) []string {
 		switch n.Op {
 		case "BatchNormalization":
 			fixed[n.Input(3)], fixed[n.Input(4)] = true, true
-		case "Clip", "Pow", "Pad", "Resize":
+		case "Clip", "Pow", "Pad", "Resize", "Upsample":
 			fixed[n.Input(1)], fixed[n.Input(2)] = true, true
 		}
 	}
 	for _, name := range sortedNames(g.Weights) {
-		if g.Weights[name].DType.IsFloat() && !fixed[name] {
+		if w := g.Weights[name]; w.DType.IsFloat() && !fixed[name] && w.Len() > 0 && !math.IsInf(float64(w.F32[0]), 0) {
 			names = append(names, name)
 		}
 	}
@@ -791,6 +801,9 @@ func weigh(t *testing.T, g *ir.Graph, rng *rand.Rand) {
 	}
 	var sums []string
 	for k, o := range g.Outputs {
+		if !info[o.Name].DType.IsFloat() {
+			continue
+		}
 		sizes, _ := info[o.Name].Shape.Sizes()
 		w := ir.Floats32(nil, sizes...)
 		for range w.Len() {

@@ -51,6 +51,7 @@ var layers = []layer{
 
 	{pkg: "internal/testkit", imports: list("ir")},
 	{pkg: "internal/testkit/nets", imports: list("ir")},
+	{pkg: "internal/testkit/operators", imports: list("ir")},
 	{pkg: "internal/ortcheck", imports: list("ir onnx internal/engine internal/parallel internal/program internal/testkit")},
 	{pkg: "internal/lint"},
 }
@@ -58,7 +59,7 @@ var layers = []layer{
 func list(names string) []string { return strings.Fields(names) }
 
 // onlyTests names the packages that nothing but tests and each other imports.
-var onlyTests = []string{"testing", module + "/internal/testkit", module + "/internal/testkit/nets", module + "/internal/ortcheck"}
+var onlyTests = []string{"testing", module + "/internal/testkit", module + "/internal/testkit/nets", module + "/internal/testkit/operators", module + "/internal/ortcheck"}
 
 func TestImportsPointDown(t *testing.T) {
 	row := map[string]int{}

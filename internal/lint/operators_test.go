@@ -15,6 +15,9 @@ import (
 
 // forwardOnly are the operations that a network may run and that have no gradient, with the reason.
 var forwardOnly = map[program.Op]string{
+	program.Arg:        "a position does not change where it can be differentiated",
+	program.Suppress:   "which boxes are left does not change where it can be differentiated",
+	program.NonZero:    "positions do not change where they can be differentiated",
 	program.PadReflect: "no network of this project trains through a mirrored edge",
 }
 

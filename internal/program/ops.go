@@ -179,3 +179,98 @@ type LossAttr struct {
 	Temperature   float64
 	Beta, Gamma   float64
 }
+
+// Operations that choose, order and mix elements.
+const (
+	Where   Op = "where"   // y = c ≠ 0 ? a : b with broadcasting
+	Extreme Op = "extreme" // the largest, least or product over the axes in which the output has size one; ExtremeAttr
+	Arg     Op = "arg"     // the position of an extreme element; ArgAttr
+	TopK    Op = "topk"    // values and positions of extreme elements, in order; TopKAttr
+	CumSum  Op = "cumsum"  // running sums; CumSumAttr
+	Pick    Op = "pick"    // elements of x where a value of whole numbers says; PickAttr
+	Put     Op = "put"     // x, or zeros where it is None, with elements written or added where a value of whole numbers says; PutAttr
+	Mix     Op = "mix"     // weighted sums over positions of an axis; MixAttr
+
+	RowNorm     Op = "rownorm"      // y, mean, 1/√(var+ε) of each row from x, γ, β, of which the last two may be missing; RowNormAttr
+	RowNormGrad Op = "rownorm.grad" // dx, dγ, dβ from dy, x, γ, mean, 1/√(var+ε)
+)
+
+// ExtremeAttr: Function is max, min or mul.
+type ExtremeAttr struct{ Function string }
+
+// ArgAttr: the value is (Outer, N, Inner). Of equal elements the first counts, or the last where Last is set.
+type ArgAttr struct {
+	Outer, N, Inner int
+	Smallest, Last  bool
+}
+
+// PickAttr: x is (Batch, Dims..., Inner), indices (K, len(Dims)), or (Batch, K, len(Dims)) where Each batch has its own, and the result
+// (Batch, K, Inner). Negative indices count from the end; an index outside gives NaN.
+type PickAttr struct {
+	Batch, K int
+	Dims     []int
+	Inner    int
+	Each     bool
+}
+
+// PutAttr: Reduction is none, add, mul, max or min. An index outside makes its whole batch NaN.
+type PutAttr struct {
+	PickAttr
+	Reduction string
+}
+
+// TopKAttr: x is (Batch, Dims[0]); Inner is 1.
+type TopKAttr struct {
+	PickAttr
+	Smallest bool
+}
+
+// CumSumAttr: the value is (Outer, N, Inner); Exclusive leaves the element itself out.
+type CumSumAttr struct {
+	Outer, N, Inner    int
+	Exclusive, Reverse bool
+}
+
+// Tap is a share that one position has in another.
+type Tap struct {
+	At    int
+	Share float64
+}
+
+// MixAttr: position i of the axis is the sum over Taps[i] of positions of the operand, which has From of them.
+type MixAttr struct {
+	Axis, From int
+	Taps       [][]Tap
+}
+
+// turned is the transposed matrix.
+func (a MixAttr) turned() MixAttr {
+	t := MixAttr{Axis: a.Axis, From: len(a.Taps), Taps: make([][]Tap, a.From)}
+	for i, taps := range a.Taps {
+		for _, tap := range taps {
+			t.Taps[tap.At] = append(t.Taps[tap.At], Tap{i, tap.Share})
+		}
+	}
+	return t
+}
+
+// RowNormAttr: x is (Rows, N). With Root the mean is not subtracted and the root is that of the mean square.
+type RowNormAttr struct {
+	Rows, N int
+	Epsilon float64
+	Root    bool
+}
+
+// Operations whose results have as many rows as are found. Their values have room for all there could be, and −1 in the rest.
+const (
+	Suppress Op = "suppress" // rows (batch, class, box) of the boxes that a non-maximum suppression leaves; SuppressAttr
+	NonZero  Op = "nonzero"  // the position of every element that is not zero, as a column
+)
+
+// SuppressAttr: boxes are (Batch, Boxes, 4), scores (Batch, Classes, Boxes). A box goes where its overlap with a better one of its class, as
+// a part of their union, is over IoU, or its score not over Score. Center tells that boxes are (x, y, width, height) and not two corners.
+type SuppressAttr struct {
+	Batch, Classes, Boxes, Max int
+	IoU, Score                 float64
+	Center                     bool
+}

@@ -43,6 +43,7 @@ type Value struct {
 	Of     ID        // View: the value it looks at
 	Data   []float32 // Const
 	Offset int       // Temp and Input: first element in the arena
+	Whole  bool      // Input: whole numbers of up to ±2²⁴, or truth values as 0 and 1
 }
 
 // Len is the number of elements.
@@ -188,8 +189,8 @@ func newBuilder(g *ir.Graph, cfg Config) (*builder, error) {
 	}
 	var faults []error
 	for _, in := range g.Inputs {
-		if in.DType != ir.Undefined && !in.DType.IsFloat() && len(b.uses[in.Name]) > 0 {
-			faults = append(faults, fmt.Errorf("program: input %q is %v; the engine computes in float only", in.Name, in.DType))
+		if in.DType != ir.Undefined && !in.DType.IsFloat() && !in.DType.IsInt() && len(b.uses[in.Name]) > 0 {
+			faults = append(faults, fmt.Errorf("program: input %q is %v; the engine computes with numbers only", in.Name, in.DType))
 			continue
 		}
 		sizes, err := b.sizes(in.Name)
@@ -198,7 +199,7 @@ func newBuilder(g *ir.Graph, cfg Config) (*builder, error) {
 			continue
 		}
 		layout := b.inputLayout(in.Name, len(sizes))
-		id := b.add(Value{Name: in.Name, Shape: permute(sizes, layout), Layout: layout, Class: Input})
+		id := b.add(Value{Name: in.Name, Shape: permute(sizes, layout), Layout: layout, Class: Input, Whole: in.DType.IsInt()})
 		b.p.Inputs[in.Name], b.value[in.Name] = id, id
 	}
 	for _, o := range g.Outputs {
@@ -246,6 +247,9 @@ func (b *builder) sizes(name string) ([]int, error) {
 		return nil, fmt.Errorf("program: value %q has no known shape", name)
 	}
 	sizes, ok := v.Shape.Sizes()
+	if !ok && slices.ContainsFunc(v.Shape, func(d ir.Dim) bool { return strings.HasPrefix(d.Sym, "?") }) {
+		return nil, fmt.Errorf("program: value %q has shape %v, of which the sizes show only when it is computed; the engine needs them before", name, v.Shape)
+	}
 	if !ok {
 		return nil, fmt.Errorf("program: value %q has shape %v: give every symbol a number", name, v.Shape)
 	}

@@ -35,6 +35,15 @@ var vjps = map[Op]vjp{
 	Dropout:      dropoutVJP,
 	CrossEntropy: lossVJP(CrossEntropyGrad),
 	Dist:         lossVJP(DistGrad),
+	ConvData:     convDataVJP,
+	Where:        whereVJP,
+	Extreme:      extremeVJP,
+	TopK:         topKVJP,
+	CumSum:       cumSumVJP,
+	Pick:         pickVJP,
+	Put:          putVJP,
+	Mix:          mixVJP,
+	RowNorm:      rowNormVJP,
 }
 
 // Differentiable lists the operations with a gradient, sorted.
@@ -332,6 +341,9 @@ func binaryVJP(b *builder, in Instr, dy ID) error {
 			b.addGrad(y, b.product2(dy, choose(y, x), y))
 		}
 	default:
+		if flat[f] {
+			return nil
+		}
 		return fmt.Errorf("the gradient of %s is not supported", f)
 	}
 	return nil
