@@ -117,6 +117,7 @@ func newOwn(m model, how mode, batch int, pool *parallel.Pool) (*own, error) {
 	o := &own{model: m, pool: pool, rate: rate}
 	for _, g := range m.groups {
 		cfg.Wrt = append(cfg.Wrt, g.input)
+		cfg.NonNegative = append(cfg.NonNegative, g.input)
 		o.grads = append(o.grads, make([]float64, len(g.c)))
 	}
 	p, err := program.Build(m.graph, cfg)

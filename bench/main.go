@@ -61,7 +61,7 @@ func main() {
 	var s settings
 	var nets, what, ways, peak, cpu string
 	flag.StringVar(&nets, "nets", "resnet20,resnet50,mobilenetv2,efficientnet-b0", "networks")
-	flag.StringVar(&what, "what", "train,gemm,infer,memory", "what to measure; also variants: our step by instruction set, learn: losses of 200 steps, profile: where our training step spends its time")
+	flag.StringVar(&what, "what", "train,gemm,infer,memory", "what to measure; also variants: our step by instruction set, learn: losses of 200 steps, profile: where our steps spend their time")
 	flag.IntVar(&s.rounds, "rounds", 9, "rounds")
 	flag.DurationVar(&s.patience, "patience", time.Minute, "how long a comparison takes rounds again that other processes disturbed")
 	flag.BoolVar(&s.cpu, "cpu", false, "count processor time, not time: for one thread on a machine that others use")

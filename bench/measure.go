@@ -436,24 +436,32 @@ func printPeak(name string, threads int) error {
 	return fmt.Errorf("unknown network %q", name)
 }
 
-// profile prints where our training step spends its time, by operation.
+// profile prints where our steps spends its time, by operation.
 func (b *bench) profile(n network) error {
-	m, err := build(n, training, 0, n.batch)
-	if err != nil {
-		return err
+	for _, v := range []struct {
+		name string
+		how  mode
+		on   masked.On
+	}{{"training", training, 0}, {"search", search, masked.Weights}, {"p-", frozen, masked.Activations}, {"inference", infer, 0}} {
+		m, err := build(n, v.how, v.on, n.batch)
+		if err != nil {
+			return err
+		}
+		o, err := newOwn(m, v.how, n.batch, b.pool)
+		if err != nil {
+			return err
+		}
+		if _, err := o.run(1); err != nil {
+			return err
+		}
+		o.machine.Profile()
+		took, err := o.run(b.rounds)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s batch %d: %d steps of %s in %v, %d MiB of activations and gradients\n%s",
+			n.name, n.batch, b.rounds, v.name, took, o.machine.Memory()>>20, o.machine.ProfileTable())
+		runtime.GC()
 	}
-	o, err := newOwn(m, training, n.batch, b.pool)
-	if err != nil {
-		return err
-	}
-	if _, err := o.run(1); err != nil {
-		return err
-	}
-	o.machine.Profile()
-	took, err := o.run(b.rounds)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%s batch %d: %d training steps in %v, %d MiB of activations and gradients\n%s", n.name, n.batch, b.rounds, took, o.machine.Memory()>>20, o.machine.ProfileTable())
 	return nil
 }

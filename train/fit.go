@@ -68,7 +68,7 @@ type Hook interface {
 type Options struct {
 	Teacher  *ir.Graph          // its outputs guide the training; nil for none
 	Hook     Hook               // nil for plain training
-	Inputs   []string           // further graph inputs to differentiate, such as masks
+	Inputs   []string           // further graph inputs to differentiate: masks, which are never below zero
 	Frozen   bool               // weights stay as they are
 	Journal  Journal            // nil keeps nothing
 	Resume   *rundir.Checkpoint // where to go on; nil starts anew
@@ -184,6 +184,7 @@ func (f *fit) prepare(ctx context.Context, g *ir.Graph, src *data.Source) (err e
 	}
 	p, err := program.Build(f.graph, program.Config{
 		Bind: bind, Training: true, Loss: lossName, Wrt: append(append([]string{}, f.names...), opt.Inputs...), Outputs: []string{f.logits},
+		NonNegative: opt.Inputs,
 	})
 	if err != nil {
 		return err

@@ -108,6 +108,11 @@ func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[T], e
 	j.run(p, y, x, w, e.Bias, scratch[slots:])
 	if e.Moments != nil {
 		j.gather.combine(p, j.units(), e.Moments)
+		if j.apart && e.Bias != nil { // which came after the moments were taken
+			for c, b := range e.Bias[:s.O] {
+				e.Moments.Mean[c] += float64(b)
+			}
+		}
 	}
 	put(j)
 }
@@ -197,7 +202,7 @@ func get[T kernel.Float]() *job[T] {
 		return j
 	}
 	j := new(job[T])
-	j.packFn, j.unitFn = j.pack, j.compute
+	j.packFn, j.unitFn, j.finishFn = j.pack, j.compute, j.finish
 	return j
 }
 

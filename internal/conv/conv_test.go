@@ -229,12 +229,35 @@ func testBits(t *testing.T) {
 			Forward(p, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, make([]float32, ScratchForward(s, workers)))
 			DataGrad(p, s, dx, dy, w, make([]float32, ScratchDataGrad(s, workers)))
 			WeightGrad(p, s, dw, x, dy, make([]float32, ScratchWeightGrad(s, workers)))
+			m := Moments{Mean: make([]float64, s.O), Squares: make([]float64, s.O)}
+			Forward(p, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{Moments: &m}, make([]float32, ScratchForward(s, workers)))
 			p.Close()
-			if got := slices.Concat(y, dx, dw); want == nil {
+			moments := make([]float32, 0, 4*s.O) // both halves of the numbers
+			for _, v := range slices.Concat(m.Mean, m.Squares) {
+				moments = append(moments, float32(v), float32(v-float64(float32(v))))
+			}
+			if got := slices.Concat(y, dx, dw, moments); want == nil {
 				want = got
 			} else if !slices.Equal(got, want) {
 				t.Fatalf("seed %d: %+v: %d workers differ from one", seed, s, workers)
 			}
+		}
+	}
+}
+
+// Results too large for any cache take a way of their own.
+func TestManyOutputsMatchTheDefinition(t *testing.T) {
+	if testing.Short() {
+		t.Skip("millions of outputs")
+	}
+	p := parallel.New(2)
+	defer p.Close()
+	for _, s := range []Shape{square(4, 150, 4, 96, 1, 1, 0, 1), square(2, 150, 2, 192, 2, 1, 1, 1), square(2, 200, 112, 2, 1, 1, 0, 1)} {
+		if f, d := forwardGrid(s.flat()), dataGrid(s.flat()); !f.apart && !d.apart {
+			t.Fatalf("%+v has too few outputs", s)
+		}
+		if err := checkShape[float32](s, rand.New(rand.NewPCG(6, 0)), p); err != nil {
+			t.Errorf("%+v: %v", s, err)
 		}
 	}
 }

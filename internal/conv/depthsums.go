@@ -14,7 +14,7 @@ const (
 	// depthTasks is into how many pieces a weight gradient is cut if its shape allows it: chunks of the pixels, then blocks of the channels.
 	depthTasks = 8
 	// depthChunk is the fewest pixels of a chunk: adding up the chunks costs as much as some hundred pixels.
-	depthChunk = 1 << 11
+	depthChunk = 128
 	// depthBlock is the fewest channels of a block.
 	depthBlock = 64
 )

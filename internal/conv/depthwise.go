@@ -1,6 +1,7 @@
 package conv
 
 import (
+	"math"
 	"sync"
 	"unsafe"
 
@@ -68,6 +69,9 @@ func depthForward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[
 	f.slide = kernel.Slide{
 		N: s.OW, Width: s.W, KW: s.KW, Stride: s.StrideW, Channels: s.C, YStep: s.C, XStep: s.C, WStep: pitch,
 	}
+	if s.large() {
+		f.slide.AheadX, f.slide.AheadY = j.srcRow, j.rowLen
+	}
 	if s.DilW == 1 {
 		f.runs = append(f.runs, depthRun{left: s.PadLeft})
 	} else {
@@ -101,6 +105,12 @@ func depthDataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w, scratch
 			N: (s.W - r + s.StrideW - 1) / s.StrideW, Width: s.OW, KW: 1, Stride: 1,
 			Channels: s.C, YStep: s.StrideW * s.C, XStep: s.C, WStep: -s.StrideW * pitch,
 		}
+		if s.StrideW > 1 || s.large() {
+			f.slide.AheadY = j.rowLen // outputs with gaps between them defeat the processor's own foresight
+		}
+		if s.StrideH == 1 && s.large() {
+			f.slide.AheadX = j.srcRow
+		}
 		// Columns of the window from last to first meet columns of dy from left to right, neighbours if the window has no gaps.
 		for q := s.KW - 1; q >= 0; q-- {
 			d := r + s.PadLeft - q*s.DilW
@@ -118,6 +128,10 @@ func depthDataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w, scratch
 	p.ForWorker(j.units, 1, j.unitFn)
 	putDepth(j)
 }
+
+// large tells whether x and y are more than a cache holds. Then rows are asked for while the ones before them are computed, which for
+// data in a second-level cache would cost more than it gains.
+func (s Shape) large() bool { return s.N*(s.H*s.W*s.C+s.OH*s.OW*s.O) > 1<<20 }
 
 // reset makes n phases and returns the last, emptied.
 func (j *depthJob[T]) reset(n int) *depthPhase {
@@ -176,25 +190,36 @@ func depthUnits(s Shape) int { return max(1, min(32, s.N*s.OH*s.OW/48, s.N*s.OH)
 // compute does units lo to hi of destination rows.
 func (j *depthJob[T]) compute(worker, lo, hi int) {
 	rows := j.shape.N * j.height
+	e, plain := &j.epilogue, j.epilogue.plain()
+	var finish kernel.Finish[T]
+	if e.Add == nil && (e.Act.Kind == kernel.Rectify || e.Act.Kind == kernel.Clip) {
+		finish.Bounded, finish.Low, finish.High = true, 0, T(math.Inf(1))
+		if e.Act.Kind == kernel.Clip {
+			finish.Low, finish.High = T(e.Act.A), T(e.Act.B)
+		}
+		plain = true
+	}
 	for u := lo; u < hi; u++ {
 		first, last := u*rows/j.units, (u+1)*rows/j.units
-		if j.epilogue.Moments != nil {
-			j.gather.clear(u)
-		}
+		finish.Pivot = nil
 		for r := first; r < last; r++ {
 			image, row := r/j.height, r%j.height
 			y := j.dst[r*j.rowLen:][:j.rowLen]
 			for i := range j.phases {
 				f := &j.phases[i]
 				j.rows[worker] = j.window(j.rows[worker][:0], f, image, row)
-				kernel.DepthRow(&f.slide, y[f.origin:], j.src, j.packed, j.epilogue.Bias, j.rows[worker])
+				kernel.DepthRow(&f.slide, y[f.origin:], j.src, j.packed, e.Bias, j.rows[worker], finish)
 			}
-			switch e := &j.epilogue; {
-			case e.Moments != nil:
+			switch {
+			case e.Moments != nil && r == first: // the unit's pivot is in this row
+				j.gather.clear(u)
 				j.gather.add(u, y)
-			case e.Add != nil:
+				var count *T
+				count, finish.Pivot, finish.Sum, finish.Squares = j.gather.slot(u)
+				*count = T((last - first) * j.shape.OW)
+			case !plain && e.Add != nil:
 				e.finish(y, e.Add[r*j.rowLen:][:j.rowLen])
-			default:
+			case !plain:
 				e.finish(y, nil)
 			}
 		}

@@ -69,19 +69,23 @@ func (e *Epilogue[T]) finish(y, add []T) {
 // plain tells whether finish has nothing to do.
 func (e *Epilogue[T]) plain() bool { return e.Add == nil && e.Act.Kind == kernel.Identity }
 
-// finishUnit applies the epilogue to outputs lo to hi, which are those of unit u.
-func (j *job[T]) finishUnit(u, lo, hi int) {
-	y := j.dst[lo:hi]
-	if j.epilogue.Moments != nil {
+// finishUnit applies the epilogue to outputs lo to hi, which are those of unit u; from is what has been computed of them, dst itself or memory
+// that is still in a cache.
+func (j *job[T]) finishUnit(u, lo, hi int, from []T) {
+	e, channels := &j.epilogue, j.groups*j.dstC
+	if e.Moments != nil {
 		j.gather.clear(u)
-		j.gather.add(u, y)
-		return
+		j.gather.add(u, from)
 	}
 	var add []T
-	if j.epilogue.Add != nil {
-		add = j.epilogue.Add[lo:hi]
+	if e.Add != nil {
+		add = e.Add[lo:hi]
 	}
-	j.epilogue.finish(y, add)
+	if j.apart {
+		kernel.ScaleShiftActPart(len(j.dst), j.dst[lo:hi], from, j.ones[:channels], j.shift[:channels], add, e.Act)
+		return
+	}
+	e.finish(from, add)
 }
 
 // gather collects the moments of channels unit by unit: each unit has a slot that one worker fills, and the slots are combined in

@@ -41,7 +41,7 @@ func planWeights(s Shape) weightPlan {
 		grid: forwardGrid(s), group: s.Group, in: s.C / s.Group, out: s.O / s.Group,
 		taps: s.KH * s.KW,
 	}
-	p.padded = true // always copied: Outer reads past the last pixel
+	p.padded, p.apart = true, false // always copied: Outer reads past the last pixel
 	p.run = p.in
 	if s.DilW == 1 && s.Group == 1 {
 		p.taps, p.run = s.KH, s.KW*p.in

@@ -12,7 +12,7 @@ import (
 // at each of their 36 places as matrices over channels, and transformed back to 4×4 outputs. Blocks of tiles go through all three steps while
 // they are in the second-level cache.
 //
-// It is used for float32. Over normal data its error is at most 3·10⁻⁶ in root mean square, and 10⁻⁴ for a single result, both of the
+// It is used for float32. Over normal data its error is at most 5·10⁻⁶ in root mean square, and 2·10⁻⁴ for a single result, both of the
 // root mean square of all results (TestWinogradIsAccurate); direct sums are about five times closer. A NaN or an infinity reaches every output of its tiles, so
 // pixels up to five away, where the direct sums would stop at one.
 

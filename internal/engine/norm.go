@@ -63,10 +63,7 @@ func bindBatchNorm[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	x, gamma, beta := m.slice(in.In[0]), m.slice(in.In[1])[:c], m.slice(in.In[2])[:c]
 	runMean, runVar := m.slice(in.In[3])[:c], m.slice(in.In[4])[:c]
 	givenMean, givenSquares := m.slice(in.In[5]), m.slice(in.In[6])
-	var add []T
-	if len(in.In) > 7 {
-		add = m.slice(in.In[7])
-	}
+	add, mask := m.slice(in.In[7]), m.mask(in.In[8])
 	scale, shift := make([]T, c), make([]T, c)
 	apply := func(lo, hi int) {
 		lo, hi = lo*c, hi*c
@@ -77,7 +74,7 @@ func bindBatchNorm[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 		kernel.ScaleShiftAct(y[lo:hi], x[lo:hi], scale, shift, more, a.Act)
 	}
 	finish := func() {
-		scaleAndShift(scale, shift, gamma, beta, mean, inv)
+		scaleAndShift(scale, shift, gamma, beta, mean, inv, mask)
 		m.pool.For(a.Rows, max(1, grain/c), apply)
 	}
 	if !a.Train {
@@ -134,29 +131,54 @@ func bindBatchNorm[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	}
 }
 
-// scaleAndShift turns a normalisation into one product and one sum: γ·(x − mean)·inv + β = scale·x + shift.
-func scaleAndShift[T kernel.Float](scale, shift, gamma, beta, mean, inv []T) {
+// mask is the memory of a mask: one number, or one per channel.
+func (m *Machine[T]) mask(id program.ID) []T {
+	if id == program.None {
+		return nil
+	}
+	return m.slice(id)[:m.p.Values[id].Len()]
+}
+
+// masking is the mask of channel j.
+func masking[T kernel.Float](mask []T, j int) float64 {
+	switch len(mask) {
+	case 0:
+		return 1
+	case 1:
+		return float64(mask[0])
+	}
+	return float64(mask[j])
+}
+
+// scaleAndShift turns a normalisation into one product and one sum: mask·(γ·(x − mean)·inv + β) = scale·x + shift.
+func scaleAndShift[T kernel.Float](scale, shift, gamma, beta, mean, inv, mask []T) {
 	for j := range scale {
-		s := float64(gamma[j]) * float64(inv[j])
-		scale[j] = T(s)
-		shift[j] = T(float64(beta[j]) - s*float64(mean[j]))
+		s, m := float64(gamma[j])*float64(inv[j]), masking(mask, j)
+		scale[j] = T(m * s)
+		shift[j] = T(m * (float64(beta[j]) - s*float64(mean[j])))
 	}
 }
 
-// bindBatchNormGrad: with x̂ = (x − mean)/σ and dz = dy·act'(γ·x̂ + β + addend),
+// bindBatchNormGrad: with x̂ = (x − mean)/σ, the mask m (or one) and dz = dy·act'(m·(γ·x̂ + β) + addend),
 //
-//	dβ = Σ dz    dγ = Σ dz·x̂    daddend = dz    dx = γ/σ·(dz − (dβ + x̂·dγ)/rows) in training, γ/σ·dz otherwise.
+//	dβ = m·Σ dz    dγ = m·Σ dz·x̂    daddend = dz    dm = γ·Σ dz·x̂ + β·Σ dz
+//	dx = γ/σ·(m·dz − (dβ + x̂·dγ)/rows) in training, γ/σ·m·dz otherwise.
 //
-// Without an addend act' is computed from x again, which costs less than to store what it was taken from.
+// Without an addend act' is computed from x again, which costs less than to store what it was taken from. Where the mask comes last, dz is
+// dy·act'(γ·x̂ + β), and the rest is the same: m·relu(z) is relu'(z)·m·z.
 func bindBatchNormGrad[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	a := in.Attr.(program.BatchNormAttr)
 	c := a.Channels
 	dx, dgamma, dbeta, dz := m.slice(in.Out[0]), m.slice(in.Out[1]), m.slice(in.Out[2]), m.slice(in.Out[3])
 	dy, x, gamma := m.slice(in.In[0]), m.slice(in.In[1]), m.slice(in.In[2])
 	mean, inv := m.slice(in.In[3])[:c], m.slice(in.In[4])[:c]
-	beta, y := m.slice(in.In[5]), m.slice(in.In[6])
+	beta, y, mask, dmask := m.slice(in.In[5]), m.slice(in.In[6]), m.mask(in.In[7]), m.mask(in.Out[4])
+	inner := mask // as far as act sees it
+	if a.MaskLast {
+		inner = nil
+	}
 	scale, shift := make([]T, c), make([]T, c)
-	again := beta != nil // act' is computed from x
+	again := a.Act.Kind != kernel.Identity && y == nil // act' is computed from x
 	if again && a.Act.Costly() && dx != nil && &dx[0] != &x[0] {
 		dz = dx // stored between the passes: that costs less than to compute it twice
 	}
@@ -188,31 +210,42 @@ func bindBatchNormGrad[T kernel.Float](m *Machine[T], in *program.Instr) func() 
 		}
 		kernel.ScaleTwo(dx[lo:hi], from[lo:hi], x[lo:hi], k1, k2, k3)
 	}
-	needSums := a.Train || dgamma != nil || dbeta != nil || dz != nil
+	needSums := a.Train || dgamma != nil || dbeta != nil || dz != nil || dmask != nil
 	n := float64(a.Rows)
 	return func() {
 		if again {
-			scaleAndShift(scale, shift, gamma, beta, mean, inv)
+			scaleAndShift(scale, shift, gamma, beta, mean, inv, inner)
 		}
 		if needSums {
 			pass()
 		}
+		whole := 0.0 // the gradient of a mask of one number
 		for j := range c {
-			r := float64(inv[j])
+			r, by := float64(inv[j]), masking(mask, j)
 			s := float64(gamma[j]) * r
-			products := sums.second[j] * r // Σ dz·x̂
-			k1[j] = T(s)
+			total, products := sums.first[j], sums.second[j]*r // Σ dz and Σ dz·x̂
+			if dmask != nil {
+				d := float64(gamma[j])*products + float64(beta[j])*total
+				if whole += d; len(dmask) > 1 {
+					dmask[j] = T(d)
+				}
+			}
+			total, products = by*total, by*products
+			k1[j] = T(by * s)
 			if a.Train {
 				slope := -s * r * products / n
 				k2[j] = T(slope)
-				k3[j] = T(-s*sums.first[j]/n - slope*float64(mean[j]))
+				k3[j] = T(-s*total/n - slope*float64(mean[j]))
 			}
 			if dgamma != nil {
 				dgamma[j] = T(products)
 			}
 			if dbeta != nil {
-				dbeta[j] = T(sums.first[j])
+				dbeta[j] = T(total)
 			}
+		}
+		if len(dmask) == 1 {
+			dmask[0] = T(whole)
 		}
 		if dx != nil {
 			m.pool.For(a.Rows, max(1, grain/c), apply)

@@ -2,13 +2,16 @@ package engine_test
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/dms-go/dms/internal/engine"
+	"github.com/dms-go/dms/internal/masked"
 	"github.com/dms-go/dms/internal/parallel"
 	"github.com/dms-go/dms/internal/program"
 	"github.com/dms-go/dms/ir"
+	"github.com/dms-go/dms/space"
 )
 
 // TestEachPassLeavesWhatAProgramComputes runs programs without any pass, with each one alone and with all, in float64, where rounding
@@ -25,13 +28,22 @@ func TestEachPassLeavesWhatAProgramComputes(t *testing.T) {
 	done := map[string]int{}
 	for seed := range seeds {
 		g, in := randomClassifier(t, seed, batch)
-		for _, cfg := range []program.Config{
-			{},
-			{Training: true},
-			{Training: true, Loss: "loss", Wrt: append(trainable(g), g.Inputs[0].Name)},
-			{Training: true, Loss: "loss", Wrt: []string{g.Inputs[0].Name}},
-			{Loss: "loss", Wrt: append(trainable(g), g.Inputs[0].Name)},
+		image := g.Inputs[0].Name
+		onWeights, masks := withMasks(t, g, in, masked.Weights, seed)
+		onActivations, _ := withMasks(t, g, in, masked.Activations, seed)
+		for _, c := range []struct {
+			g   *ir.Graph
+			cfg program.Config
+		}{
+			{g, program.Config{}},
+			{g, program.Config{Training: true}},
+			{g, program.Config{Training: true, Loss: "loss", Wrt: append(trainable(g), image)}},
+			{g, program.Config{Training: true, Loss: "loss", Wrt: []string{image}}},
+			{g, program.Config{Loss: "loss", Wrt: append(trainable(g), image)}},
+			{onWeights, program.Config{Training: true, Loss: "loss", Wrt: append(trainable(g), masks...), NonNegative: masks}},
+			{onActivations, program.Config{Training: true, Loss: "loss", Wrt: masks, NonNegative: masks}},
 		} {
+			g, cfg := c.g, c.cfg
 			cfg.Bind = map[string]int{"N": batch}
 			cfg.Outputs = []string{"loss"}
 			cfg.Skip = all
@@ -64,6 +76,36 @@ func TestEachPassLeavesWhatAProgramComputes(t *testing.T) {
 	}
 }
 
+// withMasks adds masks to a network, and values for them, some of them 0 or 1, to its inputs.
+func withMasks(t *testing.T, g *ir.Graph, in map[string]tensor, on masked.On, seed uint64) (*ir.Graph, []string) {
+	t.Helper()
+	plain := g.Clone()
+	plain.Nodes = slices.DeleteFunc(plain.Nodes, func(n *ir.Node) bool { return n.Domain == ir.DomainDMS })
+	plain.Inputs = slices.DeleteFunc(plain.Inputs, func(v ir.ValueInfo) bool { return v.Name == "target" })
+	s, err := space.Find(plain, space.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := masked.Insert(plain, s, on)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out = withLoss(out)
+	rng := rand.New(rand.NewPCG(seed, 3))
+	var names []string
+	for _, group := range s.Groups {
+		name := masked.Input(group.Name)
+		i := slices.IndexFunc(out.Inputs, func(v ir.ValueInfo) bool { return v.Name == name })
+		m := newTensor(out.Inputs[i].Shape[0].Size)
+		for k := range m.data {
+			m.data[k] = min(1, max(0, 1.5*rng.Float64()-0.25))
+		}
+		in[name] = m
+		names = append(names, name)
+	}
+	return out, names
+}
+
 // runProgram takes two steps, the second after the weights have moved, and returns every result.
 func runProgram(t *testing.T, g *ir.Graph, cfg program.Config, in map[string]tensor, pool *parallel.Pool) (map[string][]float64, *program.Program) {
 	t.Helper()
@@ -79,7 +121,7 @@ func runProgram(t *testing.T, g *ir.Graph, cfg program.Config, in map[string]ten
 	if err != nil {
 		t.Fatal(err)
 	}
-	setInputs(t, m, in)
+	setInputs(t, m, fed(p, in))
 	m.Run()
 	for _, name := range params.Names() {
 		for i, v := range params.Get(name) {
@@ -99,4 +141,13 @@ func runProgram(t *testing.T, g *ir.Graph, cfg program.Config, in map[string]ten
 		out["weight "+name] = slices.Clone(params.Get(name))
 	}
 	return out, p
+}
+
+// fed is the part of the inputs that a program has.
+func fed(p *program.Program, in map[string]tensor) map[string]tensor {
+	out := map[string]tensor{}
+	for name := range p.Inputs {
+		out[name] = in[name]
+	}
+	return out
 }

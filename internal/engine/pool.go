@@ -95,7 +95,7 @@ func bindAvgPool[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	})
 }
 
-// poolGrad runs body for each output pixel after dx is cleared: d are some channels of its gradient, and taps its window in dx from there on.
+// poolGrad clears dx and runs body for each output pixel: d are some channels of its gradient, and taps its window in dx from there on.
 // Windows overlap, so an image belongs to one worker, or, where the images are few, some of its channels do.
 func poolGrad[T kernel.Float](m *Machine[T], a program.PoolAttr, dx, dy []T, body func(d []T, taps []int, c, oh, ow int, v window)) func() {
 	const tasks, fewest = 16, 64 // pieces of work there should be, and channels of one
@@ -110,15 +110,22 @@ func poolGrad[T kernel.Float](m *Machine[T], a program.PoolAttr, dx, dy []T, bod
 		for t := lo; t < hi; t++ {
 			n, c := t/blocks, t%blocks*block
 			channels := min(block, a.C-c)
-			for p := range a.H * a.W {
-				clear(dx[(n*a.H*a.W+p)*a.C+c:][:channels])
+			cleared := 0 // rows of dx: each shortly before the first window that meets it
+			clearTo := func(h int) {
+				for ; cleared < h; cleared++ {
+					for w := range a.W {
+						clear(dx[((n*a.H+cleared)*a.W+w)*a.C+c:][:channels])
+					}
+				}
 			}
 			for oh := range a.OH {
+				clearTo(min(a.H, max(0, oh*a.StrideH-a.Top+(a.KH-1)*a.DilH+1)))
 				for ow := range a.OW {
 					v := windowAt(&a, oh, ow)
 					body(dy[((n*a.OH+oh)*a.OW+ow)*a.C+c:][:channels], v.offsets(lists[worker], &a, n), c, oh, ow, v)
 				}
 			}
+			clearTo(a.H)
 		}
 	}
 	return func() { m.pool.ForWorker(a.N*blocks, 1, pieces) }

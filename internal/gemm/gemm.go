@@ -46,7 +46,11 @@ func Gemm[T kernel.Float](p *parallel.Pool, transA, transB bool, m, n, k int, al
 	j := get[T]()
 	j.pool, j.transA, j.transB, j.m, j.n, j.k = p, transA, transB, m, n, k
 	j.alpha, j.a, j.lda, j.b, j.ldb, j.beta, j.c, j.ldc = alpha, a, lda, b, ldb, beta, c, ldc
-	j.run()
+	if j.thin() {
+		j.runThin()
+	} else {
+		j.run()
+	}
 	put(j)
 }
 
@@ -75,7 +79,7 @@ type job[T kernel.Float] struct {
 	byColumn bool
 
 	scaleFn, tileFn func(worker, lo, hi int)
-	packFn          func(worker, lo, hi int)
+	packFn, thinFn  func(worker, lo, hi int)
 }
 
 // jobs keeps idle jobs, by the size of their element.
@@ -91,7 +95,7 @@ func get[T kernel.Float]() *job[T] {
 		return j
 	}
 	j := new(job[T])
-	j.scaleFn, j.packFn, j.tileFn = j.scale, j.pack, j.tiles
+	j.scaleFn, j.packFn, j.tileFn, j.thinFn = j.scale, j.pack, j.tiles, j.thinColumns
 	return j
 }
 

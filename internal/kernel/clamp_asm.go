@@ -4,11 +4,13 @@ package kernel
 
 import "math"
 
-// ends gives the activations that only cut as y = min(max(z, lo), hi), with y' = 1 for z in (lo, last].
+// ends gives the activations that only cut, or not even that, as y = min(max(z, lo), hi). But for the identity y' = 1 for z in (lo, last].
 func (a Activation) ends() (lo, hi, last float32, ok bool) {
+	inf := float32(math.Inf(1))
 	switch a.Kind {
+	case Identity:
+		return -inf, inf, inf, true
 	case Rectify:
-		inf := float32(math.Inf(1))
 		return 0, inf, inf, true
 	case Clip:
 		return float32(a.A), float32(a.B), math.Nextafter32(float32(a.B), float32(math.Inf(-1))), true
@@ -27,8 +29,9 @@ const (
 	opClampGrad
 )
 
-// clampAsm does one kernel over rows of n channels as columnsAsm does. What an operation does not have is nil.
-func clampAsm(op clampOp, n int, y, x, dy, add []float32, p [5][]float32, s0, s1 []float32, lo, hi float32) bool {
+// clampAsm does one kernel over rows of n channels as columnsAsm does; the rows are part of a result of total elements. What an operation does not
+// have is nil.
+func clampAsm(op clampOp, n, whole int, y, x, dy, add []float32, p [5][]float32, s0, s1 []float32, lo, hi float32) bool {
 	if active == goTwin || n == 0 || len(x) == 0 {
 		return false
 	}
@@ -38,7 +41,7 @@ func clampAsm(op clampOp, n int, y, x, dy, add []float32, p [5][]float32, s0, s1
 	if active == avx2 {
 		lanes = 8
 	}
-	stream := y != nil && streams(y, n, len(x), x, dy, add)
+	stream := y != nil && streams(y, n, whole, x, dy, add)
 	if stream {
 		defer fence()
 	}
@@ -132,26 +135,27 @@ func clampAVX512(op clampOp, stream bool, y, x, dy, add *float32, q *[5]*float32
 }
 
 // scaleShiftClampAsm is ScaleShiftAct for the functions that only cut.
-func scaleShiftClampAsm(y, x, scale, shift, add []float32, act Activation) bool {
+func scaleShiftClampAsm(whole int, y, x, scale, shift, add []float32, act Activation) bool {
 	lo, hi, _, ok := act.ends()
 	op := opClampForward
 	if add != nil {
 		op = opClampForwardAdd
 	}
-	return ok && clampAsm(op, len(scale), y, x, nil, add, [5][]float32{scale, shift}, nil, nil, lo, hi)
+	return ok && clampAsm(op, len(scale), whole, y, x, nil, add, [5][]float32{scale, shift}, nil, nil, lo, hi)
 }
 
 // sumsClampAsm is ActSums for the functions that only cut, but for a dz that is wanted without a y.
 func sumsClampAsm(sum, products, dz, dy, x, y, pivot, scale, shift []float32, act Activation) bool {
 	lo, _, last, ok := act.ends()
+	ok = ok && act.Kind != Identity
 	if y != nil {
-		return ok && dz != nil && clampAsm(opClampSumsOf, len(pivot), dz, x, dy, y, [5][]float32{pivot, pivot, pivot}, sum, products, lo, last)
+		return ok && dz != nil && clampAsm(opClampSumsOf, len(pivot), len(x), dz, x, dy, y, [5][]float32{pivot, pivot, pivot}, sum, products, lo, last)
 	}
-	return ok && dz == nil && clampAsm(opClampSums, len(pivot), nil, x, dy, nil, [5][]float32{scale, shift, pivot}, sum, products, lo, last)
+	return ok && dz == nil && clampAsm(opClampSums, len(pivot), len(x), nil, x, dy, nil, [5][]float32{scale, shift, pivot}, sum, products, lo, last)
 }
 
 // gradClampAsm is ScaleTwoAct for the functions that only cut.
 func gradClampAsm(dx, dy, x, scale, shift []float32, act Activation, a, b, d []float32) bool {
 	lo, _, last, ok := act.ends()
-	return ok && clampAsm(opClampGrad, len(a), dx, x, dy, nil, [5][]float32{scale, shift, a, b, d}, nil, nil, lo, last)
+	return ok && act.Kind != Identity && clampAsm(opClampGrad, len(a), len(x), dx, x, dy, nil, [5][]float32{scale, shift, a, b, d}, nil, nil, lo, last)
 }

@@ -30,15 +30,20 @@ func blocks(length, n int, do func(at, count, c0, c1 int)) {
 // ScaleShiftAct sets y[r,c] = act(x[r,c]·scale[c] + shift[c] + add[r,c]), rounding after each operation. add may be nil; y may be x or
 // add. All variants give the same bits.
 func ScaleShiftAct[T Float](y, x, scale, shift, add []T, act Activation) {
+	ScaleShiftActPart(len(x), y, x, scale, shift, add, act)
+}
+
+// ScaleShiftActPart is ScaleShiftAct for rows that are part of a result of whole elements, which decides whether it has to go past the caches.
+func ScaleShiftActPart[T Float](whole int, y, x, scale, shift, add []T, act Activation) {
 	y = y[:len(x)]
+	if single[T]() && scaleShiftClampAsm(whole, as32(y), as32(x), as32(scale), as32(shift), maybe32(add), act) {
+		return
+	}
 	if add == nil && act.Kind == Identity {
 		ScaleShift(y, x, scale, shift, false)
 		return
 	}
-	if single[T]() && scaleShiftClampAsm(as32(y), as32(x), as32(scale), as32(shift), maybe32(add), act) {
-		return
-	}
-	stream := single[T]() && act.Kind > Rectify && act.Kind < Tanh && streams(as32(y), len(scale), len(x), as32(x), maybe32(add))
+	stream := single[T]() && act.Kind > Rectify && act.Kind < Tanh && streams(as32(y), len(scale), whole, as32(x), maybe32(add))
 	var buffer [room]T
 	blocks(len(x), len(scale), func(at, count, c0, c1 int) {
 		z := buffer[:count]

@@ -10,6 +10,9 @@ type Slide struct {
 	N, Width, KW, Stride int
 	Channels             int
 	YStep, XStep, WStep  int // elements from one output, pixel or column of the window to the next
+	// Unless 0, how far behind the last image row, and behind the outputs, lie those that DepthRow will be called for next: it may ask memory
+	// for them.
+	AheadX, AheadY int
 }
 
 // WindowRow is one row of a window over one row of an image.
@@ -17,6 +20,15 @@ type WindowRow struct {
 	X    int // offset of the first pixel of the image row
 	W    int // offset of the first column of the window row
 	Left int // columns of the window before the first pixel at output 0; may be negative
+}
+
+// Finish is what DepthRow does with a sum before and when it stores it as y.
+type Finish[T Float] struct {
+	Bounded   bool
+	Low, High T // where Bounded: y = min(max(sum, Low), High); a NaN stays
+	// Unless Pivot is nil, outputs are counted: Sum[c] += Σ (y − Pivot[c]) and Squares[c] += Σ (y − Pivot[c])², with order and error
+	// as in Moments.
+	Pivot, Sum, Squares []T
 }
 
 // DepthRow computes a row of outputs, channel by channel:
@@ -31,20 +43,25 @@ type WindowRow struct {
 //					}
 //				}
 //			}
-//			y[j*YStep+c] = sum
+//			y[j*YStep+c] = sum, finished as f says
 //		}
 //	}
 //
 // All variants add in this order. bias may be nil; WStep may be negative.
-func DepthRow[T Float](g *Slide, y, x, w, bias []T, rows []WindowRow) {
+func DepthRow[T Float](g *Slide, y, x, w, bias []T, rows []WindowRow, f Finish[T]) {
 	g.check("DepthRow", len(y), 0, 1, len(x), 0, len(w), rows)
 	if bias != nil && len(bias) < g.Channels {
 		panic("kernel: DepthRow: the bias is too short")
 	}
-	if single[T]() && depthRowAsm(g, as32(y), as32(x), as32(w), as32(bias), rows) {
+	if f.Pivot != nil {
+		f.Pivot, f.Sum, f.Squares = f.Pivot[:g.Channels], f.Sum[:g.Channels], f.Squares[:g.Channels]
+	}
+	if single[T]() && depthRowAsm(g, as32(y), as32(x), as32(w), as32(bias), rows, Finish[float32]{
+		f.Bounded, float32(f.Low), float32(f.High), as32(f.Pivot), as32(f.Sum), as32(f.Squares),
+	}) {
 		return
 	}
-	depthRowGo(g, y, x, w, bias, rows)
+	depthRowGo(g, y, x, w, bias, rows, f)
 }
 
 // DepthSums adds to the gradient of the window what segs rows of outputs give, the first of which meets the image rows of rows, and
@@ -100,7 +117,7 @@ func (g *Slide) meets(j, left int) (lo, hi int) {
 }
 
 // depthRowGo is the twin of DepthRow: tap by tap, over the channels of an output.
-func depthRowGo[T Float](g *Slide, y, x, w, bias []T, rows []WindowRow) {
+func depthRowGo[T Float](g *Slide, y, x, w, bias []T, rows []WindowRow, f Finish[T]) {
 	for j := range g.N {
 		dst := y[j*g.YStep:][:g.Channels]
 		if bias == nil {
@@ -128,6 +145,18 @@ func depthRowGo[T Float](g *Slide, y, x, w, bias []T, rows []WindowRow) {
 					dst[i] += a0[i] * w0[i]
 				}
 				a, b = a+g.XStep, b+g.WStep
+			}
+		}
+		if f.Bounded {
+			for i, v := range dst {
+				dst[i] = under(over(v, f.Low), f.High)
+			}
+		}
+		if f.Pivot != nil {
+			for i, v := range dst {
+				v -= f.Pivot[i]
+				f.Sum[i] += v
+				f.Squares[i] += v * v
 			}
 		}
 	}

@@ -6,43 +6,36 @@ package kernel
 const depthRows = 8
 
 // depthRowAsm does DepthRow in tiles of outputs. Where there is no code for a window, its columns become windows of one column.
-func depthRowAsm(g *Slide, y, x, w, bias []float32, rows []WindowRow) bool {
+func depthRowAsm(g *Slide, y, x, w, bias []float32, rows []WindowRow, f Finish[float32]) bool {
 	if active == goTwin {
 		return false
 	}
 	if g.N == 0 || g.Channels == 0 {
 		return true
 	}
-	add, one := false, *g
+	one, add := *g, false
 	if k := g.KW; k != 1 && !(g.Stride == 1 && (k < 6 || k == 7) || g.Stride == 2 && (k == 3 || k == 5 || k == 7)) {
 		one.KW = 1
 	}
-	if one.KW > 0 && one.KW == g.KW {
-		for len(rows) > depthRows {
-			depthRowTiles(&one, y, x, w, bias, rows[:depthRows], add)
-			rows, add = rows[depthRows:], true
-		}
-		depthRowTiles(&one, y, x, w, bias, rows, add)
-		return true
-	}
 	var room [depthRows]WindowRow
-	n := 0
+	var later Finish[float32]
+	n, columns := 0, g.KW/max(1, one.KW)
 	for _, r := range rows {
-		for q := range g.KW {
+		for q := range columns {
 			if n == depthRows {
-				depthRowTiles(&one, y, x, w, bias, room[:], add)
+				depthRowTiles(&one, y, x, w, bias, room[:], &later, add)
 				n, add = 0, true
 			}
 			room[n] = WindowRow{X: r.X, W: r.W + q*g.WStep, Left: r.Left - q}
 			n++
 		}
 	}
-	depthRowTiles(&one, y, x, w, bias, room[:n], add)
+	depthRowTiles(&one, y, x, w, bias, room[:n], &f, add)
 	return true
 }
 
 // depthRowTiles cuts the outputs into tiles: at an edge one by one, between the edges many at once.
-func depthRowTiles(g *Slide, y, x, w, bias []float32, rows []WindowRow, add bool) {
+func depthRowTiles(g *Slide, y, x, w, bias []float32, rows []WindowRow, f *Finish[float32], add bool) {
 	tile := 8
 	if active == avx2 {
 		tile = min(tile, 14-g.KW)
@@ -51,12 +44,11 @@ func depthRowTiles(g *Slide, y, x, w, bias []float32, rows []WindowRow, add bool
 	if bias != nil {
 		first = &bias[0]
 	}
-	mask := &keep[Lanes-g.Channels%lanes()]
-	// Outputs with gaps between them defeat the processor's own look-ahead: the memory of the next row is asked for while this one runs.
-	ahead := 0
-	if g.YStep > g.Channels {
-		ahead = 4 * g.N * g.YStep
+	var pivot, sum, squares *float32
+	if f.Pivot != nil {
+		pivot, sum, squares = &f.Pivot[0], &f.Sum[0], &f.Squares[0]
 	}
+	mask := &keep[Lanes-g.Channels%lanes()]
 	// With one column a tile steps from output to output, else from pixel to pixel.
 	step, pixels := 1, (tile-1)*g.Stride+g.KW
 	if g.KW == 1 {
@@ -102,7 +94,7 @@ func depthRowTiles(g *Slide, y, x, w, bias []float32, rows []WindowRow, add bool
 			}
 		}
 		depthRowCall(g.KW, g.Stride, &y[j*g.YStep], 4*g.YStep, px, 4*step*g.XStep, &table[0], n, pw, 4*g.WStep, first, g.Channels, mask,
-			tiles, outs, ahead, edge, add)
+			tiles, outs, 4*g.AheadX, 4*g.AheadY, f.Low, f.High, pivot, sum, squares, f.Bounded, edge, add)
 		j += tiles * outs
 	}
 }
@@ -200,47 +192,47 @@ func depthSumsGroups(g *Slide, dw, x, dy []float32, rows []WindowRow, xSeg, ySeg
 func floorDiv(a, b int) int { return -ceilDiv(-a, b) }
 
 // depthRowCall calls the code of a window. A window of one column has one, for all strides.
-func depthRowCall(k, stride int, y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles, outs, ahead int, edge, add bool) {
+func depthRowCall(k, stride int, y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles, outs, aheadX, aheadY int, low, high float32, pivot, sum, squares *float32, bounded, edge, add bool) {
 	if k == 1 {
 		stride = 1
 	}
 	switch {
 	case active == avx2 && k == 1 && stride == 1:
-		depthRowAVX2_1s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX2_1s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 2 && stride == 1:
-		depthRowAVX2_2s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX2_2s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 3 && stride == 1:
-		depthRowAVX2_3s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX2_3s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 4 && stride == 1:
-		depthRowAVX2_4s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX2_4s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 5 && stride == 1:
-		depthRowAVX2_5s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX2_5s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 7 && stride == 1:
-		depthRowAVX2_7s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX2_7s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 3 && stride == 2:
-		depthRowAVX2_3s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX2_3s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 5 && stride == 2:
-		depthRowAVX2_5s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX2_5s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx2 && k == 7 && stride == 2:
-		depthRowAVX2_7s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX2_7s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 1 && stride == 1:
-		depthRowAVX512_1s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX512_1s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 2 && stride == 1:
-		depthRowAVX512_2s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX512_2s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 3 && stride == 1:
-		depthRowAVX512_3s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX512_3s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 4 && stride == 1:
-		depthRowAVX512_4s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX512_4s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 5 && stride == 1:
-		depthRowAVX512_5s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX512_5s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 7 && stride == 1:
-		depthRowAVX512_7s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX512_7s1(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 3 && stride == 2:
-		depthRowAVX512_3s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX512_3s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 5 && stride == 2:
-		depthRowAVX512_5s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX512_5s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	case active == avx512 && k == 7 && stride == 2:
-		depthRowAVX512_7s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, ahead, edge, add)
+		depthRowAVX512_7s2(y, yStep, x, xStep, rows, nrows, w, wStep, bias, channels, mask, tiles, outs, aheadX, aheadY, low, high, pivot, sum, squares, bounded, edge, add)
 	}
 }
 

@@ -47,10 +47,29 @@ func TestDepthRowMatchesItsTwin(t *testing.T) {
 			if rng.IntN(2) == 0 {
 				bias = fill(rng, guarded[float32](t, g.Channels), v)
 			}
-			want := slices.Clone(y)
-			depthRowGo(&g, want, x, w, bias, rows)
-			DepthRow(&g, y, x, w, bias, rows)
+			var f Finish[float32]
+			if rng.IntN(3) == 0 {
+				f.Bounded, f.Low, f.High = true, -3, 5
+			}
+			if rng.IntN(3) == 0 {
+				f.Pivot = fill(rng, guarded[float32](t, g.Channels), v)
+				f.Sum, f.Squares = fill(rng, guarded[float32](t, g.Channels), v), fill(rng, guarded[float32](t, g.Channels), v)
+			}
+			twin, want := f, slices.Clone(y)
+			twin.Sum, twin.Squares = slices.Clone(f.Sum), slices.Clone(f.Squares)
+			depthRowGo(&g, want, x, w, bias, rows, twin)
+			DepthRow(&g, y, x, w, bias, rows, f)
 			n := len(rows)*g.KW + 1
+			for c := range f.Sum {
+				// What y differs by enters both sums; the rest is the rounding of a sum in another order.
+				size := float64(g.N+1) * float64(n) * 20
+				if err := differ(f.Sum[c:c+1], twin.Sum[c:c+1], exact, g.N+n, size); err != nil {
+					t.Fatalf("seed %d, draw %d: %+v: sum of channel %d: %v", seed, i, g, c, err)
+				}
+				if err := differ(f.Squares[c:c+1], twin.Squares[c:c+1], exact, g.N+n, size*float64(n)*20); err != nil {
+					t.Fatalf("seed %d, draw %d: %+v: squares of channel %d: %v", seed, i, g, c, err)
+				}
+			}
 			if err := differ(y, want, exact, n, float64(n)*20); err != nil {
 				t.Fatalf("seed %d, draw %d: %+v, rows %v: %v", seed, i, g, rows, err)
 			}
@@ -95,7 +114,7 @@ func TestDepthPassesOnNaNAndInf(t *testing.T) {
 		}
 		x[4*channels+17], x[9*channels+2] = float32(math.NaN()), float32(math.Inf(-1))
 		rows := []WindowRow{{Left: 1}}
-		DepthRow(&g, y, x, w, nil, rows)
+		DepthRow(&g, y, x, w, nil, rows, Finish[float32]{Bounded: true, Low: float32(math.Inf(-1)), High: 1})
 		for j := range n {
 			for c := range channels {
 				v := float64(y[j*channels+c])

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func dotAVX512_8x16(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·dotAVX512_8x16(SB), NOSPLIT, $0-73
 	MOVQ      a+16(FP), R12
 	MOVQ      aRow+24(FP), R13
@@ -79,6 +79,7 @@ tap:
 
 block:
 	VMOVUPS          (SI), Z16
+	PREFETCHT1       24576(SI)
 	VFMADD231PS.BCST (AX)(DI*4), Z16, Z0
 	VFMADD231PS.BCST (BX)(DI*4), Z16, Z1
 	VFMADD231PS.BCST (CX)(DI*4), Z16, Z2
@@ -88,6 +89,7 @@ block:
 	VFMADD231PS.BCST (R10)(DI*4), Z16, Z6
 	VFMADD231PS.BCST (R11)(DI*4), Z16, Z7
 	VMOVUPS          64(SI), Z16
+	PREFETCHT1       24640(SI)
 	VFMADD231PS.BCST 4(AX)(DI*4), Z16, Z8
 	VFMADD231PS.BCST 4(BX)(DI*4), Z16, Z9
 	VFMADD231PS.BCST 4(CX)(DI*4), Z16, Z10
@@ -97,6 +99,7 @@ block:
 	VFMADD231PS.BCST 4(R10)(DI*4), Z16, Z14
 	VFMADD231PS.BCST 4(R11)(DI*4), Z16, Z15
 	VMOVUPS          128(SI), Z16
+	PREFETCHT1       24704(SI)
 	VFMADD231PS.BCST 8(AX)(DI*4), Z16, Z0
 	VFMADD231PS.BCST 8(BX)(DI*4), Z16, Z1
 	VFMADD231PS.BCST 8(CX)(DI*4), Z16, Z2
@@ -106,6 +109,7 @@ block:
 	VFMADD231PS.BCST 8(R10)(DI*4), Z16, Z6
 	VFMADD231PS.BCST 8(R11)(DI*4), Z16, Z7
 	VMOVUPS          192(SI), Z16
+	PREFETCHT1       24768(SI)
 	VFMADD231PS.BCST 12(AX)(DI*4), Z16, Z8
 	VFMADD231PS.BCST 12(BX)(DI*4), Z16, Z9
 	VFMADD231PS.BCST 12(CX)(DI*4), Z16, Z10
@@ -125,6 +129,7 @@ rest:
 
 single:
 	VMOVUPS          (SI), Z16
+	PREFETCHT1       24576(SI)
 	VFMADD231PS.BCST (AX)(DI*4), Z16, Z0
 	VFMADD231PS.BCST (BX)(DI*4), Z16, Z1
 	VFMADD231PS.BCST (CX)(DI*4), Z16, Z2
@@ -174,7 +179,7 @@ next:
 	RET
 
 // func dotAVX512_8x32(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·dotAVX512_8x32(SB), NOSPLIT, $0-73
 	MOVQ      a+16(FP), R12
 	MOVQ      aRow+24(FP), R13
@@ -257,6 +262,8 @@ tap:
 block:
 	VMOVUPS      (SI), Z16
 	VMOVUPS      64(SI), Z17
+	PREFETCHT1   24576(SI)
+	PREFETCHT1   24640(SI)
 	VBROADCASTSS (AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -283,6 +290,8 @@ block:
 	VFMADD231PS  Z18, Z17, Z15
 	VMOVUPS      128(SI), Z16
 	VMOVUPS      192(SI), Z17
+	PREFETCHT1   24704(SI)
+	PREFETCHT1   24768(SI)
 	VBROADCASTSS 4(AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -309,6 +318,8 @@ block:
 	VFMADD231PS  Z18, Z17, Z15
 	VMOVUPS      256(SI), Z16
 	VMOVUPS      320(SI), Z17
+	PREFETCHT1   24832(SI)
+	PREFETCHT1   24896(SI)
 	VBROADCASTSS 8(AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -335,6 +346,8 @@ block:
 	VFMADD231PS  Z18, Z17, Z15
 	VMOVUPS      384(SI), Z16
 	VMOVUPS      448(SI), Z17
+	PREFETCHT1   24960(SI)
+	PREFETCHT1   25024(SI)
 	VBROADCASTSS 12(AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -371,6 +384,8 @@ rest:
 single:
 	VMOVUPS      (SI), Z16
 	VMOVUPS      64(SI), Z17
+	PREFETCHT1   24576(SI)
+	PREFETCHT1   24640(SI)
 	VBROADCASTSS (AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -436,7 +451,7 @@ next:
 	RET
 
 // func dotAVX512_8x48(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·dotAVX512_8x48(SB), NOSPLIT, $0-73
 	MOVQ      a+16(FP), R12
 	MOVQ      aRow+24(FP), R13
@@ -536,6 +551,9 @@ block:
 	VMOVUPS      (SI), Z24
 	VMOVUPS      64(SI), Z25
 	VMOVUPS      128(SI), Z26
+	PREFETCHT1   24576(SI)
+	PREFETCHT1   24640(SI)
+	PREFETCHT1   24704(SI)
 	VBROADCASTSS (AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -571,6 +589,9 @@ block:
 	VMOVUPS      192(SI), Z24
 	VMOVUPS      256(SI), Z25
 	VMOVUPS      320(SI), Z26
+	PREFETCHT1   24768(SI)
+	PREFETCHT1   24832(SI)
+	PREFETCHT1   24896(SI)
 	VBROADCASTSS 4(AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -606,6 +627,9 @@ block:
 	VMOVUPS      384(SI), Z24
 	VMOVUPS      448(SI), Z25
 	VMOVUPS      512(SI), Z26
+	PREFETCHT1   24960(SI)
+	PREFETCHT1   25024(SI)
+	PREFETCHT1   25088(SI)
 	VBROADCASTSS 8(AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -641,6 +665,9 @@ block:
 	VMOVUPS      576(SI), Z24
 	VMOVUPS      640(SI), Z25
 	VMOVUPS      704(SI), Z26
+	PREFETCHT1   25152(SI)
+	PREFETCHT1   25216(SI)
+	PREFETCHT1   25280(SI)
 	VBROADCASTSS 12(AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -686,6 +713,9 @@ single:
 	VMOVUPS      (SI), Z24
 	VMOVUPS      64(SI), Z25
 	VMOVUPS      128(SI), Z26
+	PREFETCHT1   24576(SI)
+	PREFETCHT1   24640(SI)
+	PREFETCHT1   24704(SI)
 	VBROADCASTSS (AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -2357,9 +2387,9 @@ square:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_1s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_1s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2377,7 +2407,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -2400,7 +2460,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -2465,7 +2525,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -2550,6 +2610,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -2620,9 +2757,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_2s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_2s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2640,7 +2777,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -2663,7 +2830,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -2728,7 +2895,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -2857,6 +3024,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -2929,9 +3173,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_3s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_3s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -2949,7 +3193,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -2972,7 +3246,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3037,7 +3311,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -3191,6 +3465,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -3265,9 +3616,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_4s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_4s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -3285,7 +3636,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -3308,7 +3689,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3373,7 +3754,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -3556,6 +3937,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -3632,9 +4090,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_5s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_5s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -3652,7 +4110,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -3675,7 +4163,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -3740,7 +4228,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -3948,6 +4436,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -4026,9 +4591,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_7s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_7s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4046,7 +4611,37 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -4069,7 +4664,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4134,7 +4729,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -4397,6 +4992,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -4479,9 +5151,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_3s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_3s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4499,7 +5171,87 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -4522,7 +5274,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4587,7 +5339,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -4792,6 +5544,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -4880,9 +5709,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_5s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_5s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -4900,7 +5729,87 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -4923,7 +5832,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -4988,7 +5897,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -5247,6 +6156,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -5339,9 +6325,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·depthRowAVX512_7s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX512_7s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -5359,7 +6345,87 @@ channels:
 	VPMOVD2M  Z31, K1
 
 full:
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -5382,7 +6448,7 @@ full:
 	ADDQ       R13, BX
 
 start:
-	CMPB      add+113(FP), $0x00
+	CMPB      add+154(FP), $0x00
 	JEQ       fresh
 	MOVQ      R10, R13
 	VMOVUPS.Z (R13), K1, Z0
@@ -5447,7 +6513,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -5761,6 +6827,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -5951,7 +7094,7 @@ right:
 	RET
 
 // func depthSumsAVX512_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·depthSumsAVX512_3(SB), NOSPLIT, $24-160
 	MOVQ   xStep+24(FP), AX
 	MOVQ   dyStep+72(FP), DX
@@ -6035,8 +7178,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS.Z   (CX), K1, Z9
 	VFMADD231PS (R8), Z9, K1, Z0
 	VFMADD231PS (R8)(AX*1), Z9, K1, Z1
@@ -6157,7 +7304,7 @@ stored:
 	RET
 
 // func depthSumsAVX512_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·depthSumsAVX512_5(SB), NOSPLIT, $24-160
 	MOVQ   xStep+24(FP), AX
 	LEAQ   (AX)(AX*2), BX
@@ -6331,8 +7478,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R12)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS.Z   (CX), K1, Z25
 	VFMADD231PS (R8), Z25, K1, Z0
 	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
@@ -6610,7 +7761,7 @@ stored:
 	RET
 
 // func depthSumsAVX512_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·depthSumsAVX512_7(SB), NOSPLIT, $24-160
 	MOVQ   xStep+24(FP), AX
 	LEAQ   (AX)(AX*2), BX
@@ -6838,8 +7989,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS.Z   (CX), K1, Z28
 	VFMADD231PS (R8), Z28, K1, Z0
 	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
@@ -7179,9 +8334,9 @@ stored:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_1s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_1s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -7193,7 +8348,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -7216,7 +8401,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -7281,7 +8466,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -7382,6 +8567,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -7443,7 +8705,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -7466,7 +8758,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -7531,7 +8823,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -7632,6 +8924,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -7702,9 +9071,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_2s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_2s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -7716,7 +9085,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -7739,7 +9138,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -7804,7 +9203,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -7933,6 +9332,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -7996,7 +9472,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -8019,7 +9525,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -8084,7 +9590,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -8213,6 +9719,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -8285,9 +9868,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_3s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_3s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -8299,7 +9882,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -8322,7 +9935,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -8387,7 +10000,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -8541,6 +10154,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -8606,7 +10296,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -8629,7 +10349,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -8694,7 +10414,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -8848,6 +10568,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -8922,9 +10719,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_4s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_4s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -8936,7 +10733,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -8959,7 +10786,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -9024,7 +10851,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -9207,6 +11034,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -9274,7 +11178,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -9297,7 +11231,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -9362,7 +11296,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -9545,6 +11479,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -9621,9 +11632,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_5s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_5s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -9635,7 +11646,37 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -9658,7 +11699,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -9723,7 +11764,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -9931,6 +11972,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -10000,7 +12118,37 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -10023,7 +12171,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -10088,7 +12236,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -10296,6 +12444,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -10374,9 +12599,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_7s1(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_7s1(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -10388,7 +12613,35 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -10409,7 +12662,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -10468,7 +12721,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -10710,6 +12963,76 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y7
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+count:
+	VMOVUPS Y8, (R13)(AX*1)
+	VMOVUPS Y9, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -10777,7 +13100,35 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -10798,7 +13149,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -10857,7 +13208,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -11099,6 +13450,76 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y7
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+countCut:
+	VMASKMOVPS Y8, Y15, (R13)(AX*1)
+	VMASKMOVPS Y9, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -11175,9 +13596,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_3s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_3s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -11189,7 +13610,87 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -11212,7 +13713,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -11277,7 +13778,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -11482,6 +13983,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -11561,7 +14139,87 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -11584,7 +14242,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -11649,7 +14307,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -11854,6 +14512,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -11942,9 +14677,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_5s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_5s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -11956,7 +14691,87 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -11979,7 +14794,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -12044,7 +14859,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -12303,6 +15118,83 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -12386,7 +15278,87 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -12409,7 +15381,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -12474,7 +15446,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -12733,6 +15705,83 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -12825,9 +15874,9 @@ tiled:
 	VZEROUPPER
 	RET
 
-// func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)
+// func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 // Requires: AVX, FMA3, MMX+
-TEXT ·depthRowAVX2_7s2(SB), NOSPLIT, $0-114
+TEXT ·depthRowAVX2_7s2(SB), NOSPLIT, $0-155
 	MOVQ xStep+24(FP), R11
 
 tile:
@@ -12839,7 +15888,79 @@ tile:
 channels:
 	CMPQ       R12, $0x08
 	JLT        cut
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        start
 	ADDQ       R10, BX
@@ -12860,7 +15981,7 @@ channels:
 	ADDQ       R13, BX
 
 start:
-	CMPB    add+113(FP), $0x00
+	CMPB    add+154(FP), $0x00
 	JEQ     fresh
 	MOVQ    R10, R13
 	VMOVUPS (R13), Y0
@@ -12919,7 +16040,7 @@ rows:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   store
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edge
 	LEAQ  (R11)(R11*2), R15
 
@@ -13204,6 +16325,76 @@ next:
 	JNE  edge
 
 store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y7
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+count:
+	VMOVUPS Y8, (R13)(AX*1)
+	VMOVUPS Y9, (BX)(AX*1)
+
+counted:
 	MOVQ    R10, R13
 	MOVQ    yStep+8(FP), AX
 	MOVQ    outs+96(FP), CX
@@ -13283,7 +16474,79 @@ late:
 cut:
 	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y15
-	MOVQ       ahead+104(FP), BX
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
 	TESTQ      BX, BX
 	JEQ        startCut
 	ADDQ       R10, BX
@@ -13304,7 +16567,7 @@ cut:
 	ADDQ       R13, BX
 
 startCut:
-	CMPB       add+113(FP), $0x00
+	CMPB       add+154(FP), $0x00
 	JEQ        freshCut
 	MOVQ       R10, R13
 	VMASKMOVPS (R13), Y15, Y0
@@ -13363,7 +16626,7 @@ rowsCut:
 	MOVQ  nrows+40(FP), DI
 	TESTQ DI, DI
 	JEQ   storeCut
-	CMPB  edge+112(FP), $0x00
+	CMPB  edge+153(FP), $0x00
 	JNE   edgeCut
 	LEAQ  (R11)(R11*2), R15
 
@@ -13648,6 +16911,76 @@ nextCut:
 	JNE  edgeCut
 
 storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y7
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+countCut:
+	VMASKMOVPS Y8, Y15, (R13)(AX*1)
+	VMASKMOVPS Y9, Y15, (BX)(AX*1)
+
+countedCut:
 	MOVQ       R10, R13
 	MOVQ       yStep+8(FP), AX
 	MOVQ       outs+96(FP), CX
@@ -13910,7 +17243,7 @@ done:
 	RET
 
 // func depthSumsAVX2_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthSumsAVX2_3(SB), NOSPLIT, $24-160
 	MOVQ xStep+24(FP), AX
 	MOVQ dyStep+72(FP), DX
@@ -13988,8 +17321,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS     (CX), Y9
 	VFMADD231PS (R8), Y9, Y0
 	VFMADD231PS (R8)(AX*1), Y9, Y1
@@ -14189,8 +17526,12 @@ midCut:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   rightCut
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 allCut:
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMASKMOVPS  (CX), Y15, Y9
 	VMASKMOVPS  (R8), Y15, Y10
 	VFMADD231PS Y10, Y9, Y0
@@ -14331,7 +17672,7 @@ done:
 	RET
 
 // func depthSumsAVX2_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthSumsAVX2_5(SB), NOSPLIT, $24-160
 	MOVQ xStep+24(FP), AX
 	LEAQ (AX)(AX*2), BX
@@ -14436,8 +17777,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R9)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS     (CX), Y10
 	VFMADD231PS (R8), Y10, Y0
 	VFMADD231PS (R8)(AX*1), Y10, Y1
@@ -14702,8 +18047,12 @@ midCut:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   rightCut
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 allCut:
+	PREFETCHT0  (R9)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMASKMOVPS  (CX), Y15, Y10
 	VMASKMOVPS  (R8), Y15, Y11
 	VFMADD231PS Y11, Y10, Y0
@@ -14884,7 +18233,7 @@ done:
 	RET
 
 // func depthSumsAVX2_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthSumsAVX2_7(SB), NOSPLIT, $24-160
 	MOVQ xStep+24(FP), AX
 	LEAQ (AX)(AX*2), BX
@@ -14998,8 +18347,12 @@ mid:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 all:
+	PREFETCHT0  (R8)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMOVUPS     (CX), Y7
 	VFMADD231PS (R8), Y7, Y0
 	VFMADD231PS (R8)(AX*1), Y7, Y1
@@ -15265,8 +18618,12 @@ midCut:
 	MOVQ  mids+112(FP), DI
 	TESTQ DI, DI
 	JEQ   rightCut
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
 
 allCut:
+	PREFETCHT0  (R8)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
 	VMASKMOVPS  (CX), Y15, Y7
 	VMASKMOVPS  (R8), Y15, Y8
 	VFMADD231PS Y8, Y7, Y0

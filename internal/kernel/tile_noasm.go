@@ -14,7 +14,9 @@ func outerAsm([]float32, int, []float32, int, int, []float32, int, int, int, int
 	return false
 }
 
-func depthRowAsm(*Slide, []float32, []float32, []float32, []float32, []WindowRow) bool { return false }
+func depthRowAsm(*Slide, []float32, []float32, []float32, []float32, []WindowRow, Finish[float32]) bool {
+	return false
+}
 
 func depthSumsAsm(*Slide, []float32, []float32, []float32, []WindowRow, int, int, int) bool {
 	return false
@@ -40,7 +42,7 @@ func room32[T Float](*WinogradRoom[T]) *WinogradRoom[float32] { return nil }
 
 func transposeAsm([]float32, int, []float32, int, int) int { return 0 }
 
-func scaleShiftClampAsm(_, _, _, _, _ []float32, _ Activation) bool { return false }
+func scaleShiftClampAsm(_ int, _, _, _, _, _ []float32, _ Activation) bool { return false }
 
 func sumsClampAsm(_, _, _, _, _, _, _, _, _ []float32, _ Activation) bool { return false }
 

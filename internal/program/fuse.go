@@ -42,8 +42,8 @@ func gated(a UnaryAttr) string {
 	return ""
 }
 
-// fuseNorms lets a batch norm finish its own output: add what a residual sum adds to it, and apply the function that follows, in its one
-// pass over the activations.
+// fuseNorms lets a batch norm finish its own output: multiply it by a mask, add what a residual sum adds to it, and apply the function that
+// follows, in its one pass over the activations.
 //
 // Without an addend the gradient needs the norm's input alone. With one, only functions are taken whose derivative shows in their result.
 func fuseNorms(b *builder) {
@@ -54,16 +54,26 @@ func fuseNorms(b *builder) {
 			continue
 		}
 		at := i // where the norm stands
-		if r, add, ok := b.addend(&f, b.p.Instrs[i].Out[0]); ok && !gone[r] {
-			in := b.p.Instrs[i]
-			in.In = append(slices.Clone(in.In), add)
+		// take moves the norm to instruction r, which it replaces; its new operand may only be there by then.
+		take := func(r, operand int, v ID) {
+			in := b.p.Instrs[at]
+			in.In = slices.Clone(in.In)
+			in.In[operand] = v
 			in.Out = append([]ID{b.p.Instrs[r].Out[0]}, in.Out[1:]...)
-			b.p.Instrs[r], at = in, r
-			gone[i], done[r] = true, true
-			f = b.flow() // the other operand of the sum may be a norm with an eye on the same sum
+			b.p.Instrs[r] = in
+			gone[at], done[r] = true, true
+			delete(gone, r)
+			at = r
+			f = b.flow() // the other operand of a sum may be a norm with an eye on the same sum
+		}
+		if r, mask, ok := b.masked(&f, b.p.Instrs[at]); ok && !gone[r] {
+			take(r, normMask, mask)
+		}
+		if r, add, ok := b.addend(&f, b.p.Instrs[at].Out[0]); ok && !gone[r] {
+			take(r, normAdd, add)
 		}
 		in := &b.p.Instrs[at]
-		r, act, ok := b.activation(&f, in.Out[0], len(in.In) > normAdd)
+		r, act, ok := b.activation(&f, in.Out[0], in.In[normAdd] != None)
 		if !ok {
 			continue
 		}
@@ -72,8 +82,64 @@ func fuseNorms(b *builder) {
 		in.Attr = a
 		in.Out = append([]ID{b.p.Instrs[r].Out[0]}, in.Out[1:]...)
 		gone[r] = true
+		if act.Kind != kernel.Rectify || in.In[normAdd] != None || in.In[normMask] != None {
+			continue
+		}
+		f = b.flow()
+		if r, mask, ok := b.masked(&f, *in); ok && !gone[r] && b.nonNegative(&f, mask) {
+			take(r, normMask, mask)
+			a.MaskLast = true
+			b.p.Instrs[at].Attr = a
+		}
 	}
 	b.rewrite(gone, nil)
+}
+
+// masked is the product that alone reads a norm's result, with the other operand, if that is one number or one per channel.
+func (b *builder) masked(f *flow, norm Instr) (at int, mask ID, ok bool) {
+	v := norm.Out[0]
+	r, only := f.onlyReader(v)
+	if !only {
+		return 0, None, false
+	}
+	in := b.p.Instrs[r]
+	if in.Op != Binary || in.Attr.(BinaryAttr).Function != "mul" {
+		return 0, None, false
+	}
+	mine, mask := in.In[0], in.In[1]
+	if b.p.Root(mine) != b.p.Root(v) {
+		mine, mask = mask, mine
+	}
+	channels := norm.Attr.(BatchNormAttr).Channels
+	shape := b.val(mask).Shape
+	n := b.val(mask).Len()
+	perChannel := n == channels && len(shape) > 0 && shape[len(shape)-1] == n
+	same := b.val(mine).Len() == b.val(v).Len() && b.val(in.Out[0]).Len() == b.val(v).Len()
+	shapeOut := b.val(in.Out[0]).Shape
+	return r, mask, same && (n == 1 || perChannel) && len(shapeOut) > 0 && shapeOut[len(shapeOut)-1] == channels
+}
+
+// nonNegative tells whether all elements of a value are known to be at least zero.
+func (b *builder) nonNegative(f *flow, id ID) bool {
+	root := b.p.Root(id)
+	switch v := b.val(root); v.Class {
+	case Input:
+		return slices.Contains(b.cfg.NonNegative, v.Name)
+	case Const:
+		return !slices.ContainsFunc(v.Data, func(x float32) bool { return !(x >= 0) })
+	case Param:
+		w, err := b.g.Weights[v.Name].Floats()
+		return err == nil && !slices.Contains(b.cfg.Wrt, v.Name) && !slices.ContainsFunc(w, func(x float32) bool { return !(x >= 0) })
+	}
+	w, ok := f.writer[root]
+	if !ok {
+		return false
+	}
+	switch in := b.p.Instrs[w]; in.Op {
+	case Gather, Concat, Transpose, Cut, Expand:
+		return !slices.ContainsFunc(in.In, func(id ID) bool { return !b.nonNegative(f, id) })
+	}
+	return false
 }
 
 // addend is the sum that alone reads v, with the other operand, if both have the sum's shape.

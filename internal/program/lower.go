@@ -474,7 +474,7 @@ func lowerBatchNorm(b *builder, n *ir.Node) error {
 	}
 	mean := b.temp("mean", []int{a.Channels}, nil)
 	inv := b.temp("inv", []int{a.Channels}, nil)
-	b.emit(BatchNorm, a, []ID{out, mean, inv}, append(in, None, None))
+	b.emit(BatchNorm, a, []ID{out, mean, inv}, append(in, None, None, None, None))
 	return nil
 }
 

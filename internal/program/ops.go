@@ -18,8 +18,8 @@ const (
 	Gemm        Op = "gemm"         // c = α·op(a)·op(b); GemmAttr
 	BatchedGemm Op = "gemm.batched" // the same over a leading batch of both operands
 
-	BatchNorm     Op = "batchnorm"      // y, mean, 1/√(var+ε) from x, γ, β, running mean and variance, moments, addend; BatchNormAttr
-	BatchNormGrad Op = "batchnorm.grad" // dx, dγ, dβ, daddend from dy, x, γ, mean, 1/√(var+ε), β, y
+	BatchNorm     Op = "batchnorm"      // y, mean, 1/√(var+ε) from x, γ, β, running mean and variance, moments, addend, mask; BatchNormAttr
+	BatchNormGrad Op = "batchnorm.grad" // dx, dγ, dβ, daddend, dmask from dy, x, γ, mean, 1/√(var+ε), β, y, mask
 
 	Unary     Op = "unary"      // y = f(x); UnaryAttr
 	UnaryGrad Op = "unary.grad" // dx = dy·f'; in: dy and x or y, as Functions says
@@ -85,7 +85,8 @@ type FoldAttr struct {
 	Epsilon  float64
 }
 
-// The operands of BatchNorm. Mean and squares are the moments of x, None where the norm takes them itself; the addend may be missing.
+// The operands of BatchNorm. Mean and squares are the moments of x, None where the norm takes them itself; the addend, as large as x, and the
+// mask, one number or one per channel, may be missing.
 const (
 	normX = iota
 	normGamma
@@ -95,6 +96,8 @@ const (
 	normMean
 	normSquares
 	normAdd
+	normMask
+	normOperands
 )
 
 // GemmAttr: c is (M, N), op(a) (M, K), op(b) (K, N). Batch is 1 for Gemm.
@@ -109,7 +112,8 @@ type BatchNormAttr struct {
 	Rows, Channels    int
 	Epsilon, Momentum float64
 	Train             bool
-	Act               kernel.Activation // y = act(γ·x̂ + β + addend)
+	Act               kernel.Activation // y = act(mask·(γ·x̂ + β) + addend)
+	MaskLast          bool              // y = mask·act(γ·x̂ + β), for a rectifier and a mask that is never below zero
 }
 
 // UnaryAttr names a row of Functions and its two parameters.

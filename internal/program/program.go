@@ -77,7 +77,9 @@ type Config struct {
 	Loss     string         // a scalar value to differentiate; "" for a forward pass alone
 	Wrt      []string       // inputs and weights to differentiate it with respect to
 	Outputs  []string       // values to keep besides the graph's outputs
-	Skip     []string       // names of Passes to leave out, to compare with
+	// NonNegative are inputs that are never below zero, as masks are; what follows from that may be used.
+	NonNegative []string
+	Skip        []string // names of Passes to leave out, to compare with
 }
 
 // UnsupportedError lists every node of a graph that the engine cannot run.
@@ -344,7 +346,7 @@ func (b *builder) sweep() {
 			}
 			if needed[b.p.Root(id)] {
 				wanted = true
-			} else if in.Op == BatchNormGrad && o < 3 || in.Op == PreluGrad {
+			} else if in.Op == BatchNormGrad && o != 3 || in.Op == PreluGrad {
 				in.Out[o] = None
 			}
 		}

@@ -248,23 +248,23 @@ func gemmVJP(b *builder, in Instr, dy ID) error {
 }
 
 func batchNormVJP(b *builder, in Instr, dy ID) error {
-	out := []ID{None, None, None, None}
+	out := []ID{None, None, None, None, None}
 	for i := range 3 {
 		if b.wants(in.In[i]) {
 			out[i] = b.like(in.In[i])
 		}
 	}
-	beta, y, add := None, None, in.operand(normAdd)
+	beta, y, add, mask := in.In[normBeta], None, in.In[normAdd], in.In[normMask]
 	switch plain := in.Attr.(BatchNormAttr).Act.Kind == kernel.Identity; {
 	case plain && b.wants(add):
 		b.addGrad(add, dy)
-	case plain:
-	case add == None: // the function's argument is computed anew
-		beta = in.In[normBeta]
-	default: // the derivative shows in the result
+	case !plain && add != None: // the derivative shows in the result; else the function's argument is computed anew
 		y, out[3] = in.Out[0], b.like(add)
 	}
-	b.emit(BatchNormGrad, in.Attr, out, []ID{dy, in.In[normX], in.In[normGamma], in.Out[1], in.Out[2], beta, y})
+	if b.wants(mask) {
+		out[4] = b.like(mask)
+	}
+	b.emit(BatchNormGrad, in.Attr, out, []ID{dy, in.In[normX], in.In[normGamma], in.Out[1], in.Out[2], beta, y, mask})
 	for i, g := range out[:3] {
 		if g != None {
 			b.addGrad(in.In[i], g)
@@ -272,6 +272,9 @@ func batchNormVJP(b *builder, in Instr, dy ID) error {
 	}
 	if out[3] != None {
 		b.addGrad(add, out[3])
+	}
+	if out[4] != None {
+		b.addGrad(mask, out[4])
 	}
 	return nil
 }

@@ -19,23 +19,44 @@ import (
 // depthRow writes the kernel for windows of k columns and the given stride. rows is a table of four words for each row of the
 // window: the offsets of its first pixel inside the image and of its weights, then the numbers, counted from the first pixel of a
 // tile, of the first pixel and the one behind the last. Only where edge is set do these numbers cut
-// the tile. The first output of a tile is y; outs of them are stored. ahead, unless 0, is
-// how far from y the memory lies that will be written soon. All steps are in bytes.
+// the tile. The first output of a tile is y; outs of them are stored. aheadX and
+// aheadY, unless 0, are how far behind the last row and y the memory lies that will be wanted soon. low, high and pivot say how the tile is finished, as in kernel.Finish. All steps are in bytes.
 func depthRow(s isa, k, stride int) {
 	name := fmt.Sprintf("depthRow%s_%ds%d", s.name, k, stride)
 	TEXT(name, NOSPLIT, "func(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, "+
-		"channels int, mask *int32, tiles int, outs int, ahead int, edge bool, add bool)")
+		"channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, "+
+		"low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s is DepthRow for windows of %d columns and stride %d, in tiles of %d outputs.", name, k, stride, depthTile(s, k)))
 	tile := depthTile(s, k)
 	pixels := (tile-1)*stride + k
 	sums, w, x, spare := s.regs[:tile], s.regs[tile:tile+k], s.regs[tile+k], s.regs[len(s.regs)-1]
+	spares := s.regs[tile:] // once the window has been visited
 	px, pw, end, begin, row, left := reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.RDI
 	x0, w0, y0, step, channels, t, step3 := reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13, reg.R15
 
 	body := func(m masks, suffix string) {
 		label := func(format string, args ...any) string { return fmt.Sprintf(format, args...) + suffix }
-		Load(Param("ahead"), pw)
+		Load(Param("aheadX"), pw)
+		TESTQ(pw, pw)
+		JEQ(LabelRef(label("outputs")))
+		Load(Param("nrows"), left)
+		TESTQ(left, left)
+		JEQ(LabelRef(label("outputs")))
+		Load(Param("rows"), row)
+		SHLQ(Imm(5), left)
+		MOVQ(Mem{Base: row, Index: left, Scale: 1, Disp: -32}, px)
+		ADDQ(x0, px)
+		for range stride {
+			ADDQ(pw, px)
+			MOVQ(px, t)
+			for range tile * stride {
+				PREFETCHT1(Mem{Base: t})
+				ADDQ(step, t)
+			}
+		}
+		Label(label("outputs"))
+		Load(Param("aheadY"), pw)
 		TESTQ(pw, pw)
 		JEQ(LabelRef(label("start")))
 		ADDQ(y0, pw)
@@ -152,6 +173,41 @@ func depthRow(s isa, k, stride int) {
 		DECQ(left)
 		JNE(LabelRef(label("edge")))
 		Label(label("store"))
+		CMPB(param("bounded"), Imm(0))
+		JEQ(LabelRef(label("bounded")))
+		low, high := spares[0], spares[1]
+		VBROADCASTSS(param("low"), low)
+		VBROADCASTSS(param("high"), high)
+		for _, v := range sums { // the second source wins ties and NaN
+			VMAXPS(v, low, v)
+			VMINPS(v, high, v)
+		}
+		Label(label("bounded"))
+		Load(Param("pivot"), t)
+		TESTQ(t, t)
+		JEQ(LabelRef(label("counted")))
+		MOVQ(y0, px)
+		SUBQ(param("y"), px)
+		pivot, sum, squares, d := spares[0], spares[1], spares[2], spares[3]
+		m.load(0, Mem{Base: t, Index: px, Scale: 1}, pivot)
+		Load(Param("sum"), t)
+		m.load(0, Mem{Base: t, Index: px, Scale: 1}, sum)
+		Load(Param("squares"), pw)
+		m.load(0, Mem{Base: pw, Index: px, Scale: 1}, squares)
+		Load(Param("outs"), end)
+		for i, v := range sums {
+			if i > 0 {
+				CMPQ(end, Imm(uint64(i)))
+				JEQ(LabelRef(label("count")))
+			}
+			VSUBPS(pivot, v, d)
+			VADDPS(d, sum, sum)
+			VFMADD231PS(d, d, squares)
+		}
+		Label(label("count"))
+		m.store(0, sum, Mem{Base: t, Index: px, Scale: 1})
+		m.store(0, squares, Mem{Base: pw, Index: px, Scale: 1})
+		Label(label("counted"))
 		MOVQ(y0, t)
 		Load(Param("yStep"), px)
 		Load(Param("outs"), end)
@@ -349,7 +405,15 @@ func depthSums(s isa, k int) {
 		}
 		TESTQ(left, left)
 		JEQ(LabelRef(label("right")))
+		if k > 1 { // the next segment, for its pixels lie too far apart for the processor's own foresight
+			Load(Param("xSeg"), q)
+			Load(Param("dySeg"), t)
+		}
 		Label(label("all"))
+		if k > 1 {
+			PREFETCHT0(Mem{Base: rows[group-1], Index: q, Scale: 1})
+			PREFETCHT0(Mem{Base: at, Index: t, Scale: 1})
+		}
 		output(0, k, 0)
 		DECQ(left)
 		JNE(LabelRef(label("all")))
