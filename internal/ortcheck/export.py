@@ -116,8 +116,12 @@ NETWORKS = {
 }
 
 
-def export(name, folder):
-    path = os.path.join(folder, name + ".onnx")
+# Networks that are also exported with height and width left open.
+ANY_SIZE = ["resnet18", "mobilenet_v3", "shufflenet_v2", "deeplabv3", "lraspp", "unet", "convnext_tiny", "swin_t"]
+
+
+def export(name, folder, any_size=False):
+    path = os.path.join(folder, name + ("_any" if any_size else "") + ".onnx")
     if os.path.exists(path):
         return
     torch.manual_seed(0)
@@ -131,7 +135,7 @@ def export(name, folder):
         axes = {}
     else:
         args, names = tuple(inputs.values()), list(inputs)
-        axes = {n: {0: "N"} for n in names}
+        axes = {n: {0: "N", 2: "H", 3: "W"} if any_size else {0: "N"} for n in names}
     opset = 11 if isinstance(inputs, list) else 16
     torch.onnx.export(model, args, path, opset_version=opset, input_names=names, dynamic_axes=axes)
 
@@ -141,6 +145,8 @@ def main(folder, *names):
     for name in names or NETWORKS:
         try:
             export(name, folder)
+            if name in ANY_SIZE:
+                export(name, folder, True)
         except Exception as e:  # the exporter's own limits
             print(f"{name}: {e}", file=sys.stderr)
 

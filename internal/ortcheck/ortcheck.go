@@ -38,6 +38,9 @@ const (
 	// Batch is the size that the symbol N is given.
 	Batch = 2
 
+	// Side is the size of symbols of later axes: height and width.
+	Side = 64
+
 	timeout = 2 * time.Minute
 )
 
@@ -227,10 +230,13 @@ func RandomInputs(t testing.TB, g *ir.Graph, seed uint64) map[string]*ir.Tensor 
 			t.Fatalf("ortcheck: input %q is %v %v, want float32 or int64 of a known rank", in.Name, in.DType, in.Shape)
 		}
 		x := &ir.Tensor{DType: in.DType}
-		for _, dim := range in.Shape {
+		for axis, dim := range in.Shape {
 			size := dim.Size
 			if !dim.Known() {
 				size = Batch
+			}
+			if !dim.Known() && axis > 1 {
+				size = Side
 			}
 			x.Shape = append(x.Shape, size)
 		}

@@ -138,3 +138,9 @@ func (b *builder) matmul(x, w ID, turned bool, alpha float64) ID {
 	b.emit(BatchedGemm, a, []ID{out}, []ID{x, w})
 	return out
 }
+
+// empty tells whether a value of the graph has no elements.
+func (b *builder) empty(name string) bool {
+	sizes, ok := b.info[name].Shape.Sizes()
+	return ok && slices.Contains(sizes, 0)
+}

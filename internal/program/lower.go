@@ -199,6 +199,9 @@ func (b *builder) lowerAll() error {
 			}
 			continue
 		}
+		if !slices.ContainsFunc(n.Outputs, func(v string) bool { return v != "" && !b.empty(v) }) {
+			continue // nothing to compute
+		}
 		if err := rowOf(n.Op, n.Domain)(b, n); err != nil {
 			faults = append(faults, fmt.Errorf("program: %s: %w", n.Label(), err))
 			for _, v := range n.Outputs {
@@ -234,6 +237,9 @@ func (b *builder) get(name string) (ID, error) {
 		return id, nil
 	}
 	t := b.g.Weights[name]
+	if t == nil && b.empty(name) {
+		return None, fmt.Errorf("value %q of shape %v is empty", name, b.info[name].Shape)
+	}
 	if t == nil {
 		return None, fmt.Errorf("value %q is not computed in this program", name)
 	}

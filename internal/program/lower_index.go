@@ -67,6 +67,9 @@ func lowerGatherElements(b *builder, n *ir.Node) error {
 }
 
 func lowerScatterElements(b *builder, n *ir.Node) error {
+	if b.empty(n.Input(1)) { // nothing is written
+		return lowerIdentity(b, n)
+	}
 	in, err := b.operands(n)
 	if err != nil {
 		return err
@@ -121,6 +124,9 @@ func lowerGatherND(b *builder, n *ir.Node) error {
 }
 
 func lowerScatterND(b *builder, n *ir.Node) error {
+	if b.empty(n.Input(1)) { // nothing is written
+		return lowerIdentity(b, n)
+	}
 	in, err := b.operands(n)
 	if err != nil {
 		return err

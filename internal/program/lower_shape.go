@@ -59,7 +59,10 @@ func lowerTranspose(b *builder, n *ir.Node) error {
 
 func lowerConcat(b *builder, n *ir.Node) error {
 	var in []ID
-	for i := range n.Inputs {
+	for i, name := range n.Inputs {
+		if b.empty(name) && len(in)+len(n.Inputs)-i > 1 {
+			continue
+		}
 		v, err := b.in(n, i)
 		if err != nil {
 			return err

@@ -340,6 +340,24 @@ func binaryVJP(b *builder, in Instr, dy ID) error {
 		if b.wants(y) {
 			b.addGrad(y, b.product2(dy, choose(y, x), y))
 		}
+	case "pow": // xʸ: by x it is y·x^(y−1), by y it is xʸ·log x
+		full := b.val(in.Out[0]).Shape
+		times := func(p, q ID) ID {
+			out := b.temp("gradient", full, nil)
+			b.emit(Binary, BinaryAttr{"mul"}, []ID{out}, []ID{p, q})
+			return out
+		}
+		if b.wants(x) {
+			less, power := b.like(y), b.temp("gradient", full, nil)
+			b.emit(Unary, UnaryAttr{Function: "affine", A: 1, B: -1}, []ID{less}, []ID{y})
+			b.emit(Binary, BinaryAttr{"pow"}, []ID{power}, []ID{x, less})
+			b.addGrad(x, b.product2(dy, times(power, y), x))
+		}
+		if b.wants(y) {
+			log := b.like(x)
+			b.emit(Unary, UnaryAttr{Function: "log"}, []ID{log}, []ID{x})
+			b.addGrad(y, b.product2(dy, times(in.Out[0], log), y))
+		}
 	default:
 		if flat[f] {
 			return nil

@@ -129,6 +129,12 @@ var Cases = []Case{
 		m = Where(b, x, ninf)
 		y3 = Exp(m)
 		y4 = Where(b, c, zero)`},
+	{Name: "powers of any exponent, with gradients", Graph: `
+		input px float32 (2, 3, 4)
+		input e float32 (3, 1)
+		input pz float32 ()
+		y0 = Pow(px, e)
+		y1 = Pow(pz, e)`},
 	{Name: "means of several", Graph: `
 		input x float32 (2, 3, 4)
 		input z float32 (3, 1)

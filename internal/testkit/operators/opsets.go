@@ -129,6 +129,13 @@ var Opsets = []Case{
 		y8 = Softmax(x) {axis=1}
 		y9 = Celu(x) {alpha=0.8}
 		y10 = Cast(x) {to=1}`},
+	{Name: "empty operands", Graph: `
+		input x float32 (3, 4)
+		weight none float32 (0, 4) =
+		weight nowhere int64 (0, 2) =
+		weight nothing float32 (0) =
+		y0 = Concat(none, x, none) {axis=0}
+		y1 = ScatterND(x, nowhere, nothing)`},
 	{Name: "shapes that are computed", Graph: `
 		input x float32 (2, 6, 4, 5)
 		weight zero int64 () = 0
