@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -54,6 +55,12 @@ var (
 	asCount   = format{"count", func(v float64) string { return Count(int64(v)) }}
 	asNumber  = format{"number", func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }}
 )
+
+// labelGap is the least distance of two labels in percent of a low chart.
+const labelGap = 11
+
+// fewLines is how many lines a low chart has; with more it is twice as tall.
+const fewLines = 3
 
 // drawable leaves out what no axis can show: NaN, infinities and numbers whose difference might overflow.
 func drawable(v float64) bool { return math.Abs(v) < 1e18 }
@@ -119,12 +126,25 @@ func newPlot(title string, f format, lines []series, include ...float64) *plot {
 			p.Labels = append(p.Labels, mark{At: percent(1 - place(last, y0, y1)), Text: s.Name, Class: s.Class})
 		}
 	}
-	spread(p.Labels, 11)
+	p.Tall = len(lines) > fewLines
+	if p.Tall {
+		spread(p.Labels, labelGap/2)
+	} else {
+		spread(p.Labels, labelGap)
+	}
 	var scale []string
 	for _, v := range []float64{x0, x1, y0, y1} {
 		scale = append(scale, strconv.FormatFloat(v, 'g', 8, 64))
 	}
 	p.Scale = strings.Join(scale, " ")
+	return p
+}
+
+// noted adds what the chart shows in a few words; without a chart it does nothing.
+func (p *plot) noted(format string, args ...any) *plot {
+	if p != nil {
+		p.Note = fmt.Sprintf(format, args...)
+	}
 	return p
 }
 

@@ -135,8 +135,17 @@ func (p *page) headline(r *Run) {
 		if len(budgets) > 0 {
 			p.Sub = "Budget " + short(strings.Join(budgets, ", ")) + ". "
 		}
-		if gone := s.Removed(); len(gone) > 0 {
-			p.Sub += fmt.Sprintf("%s removed. ", plural(len(gone), "residual block"))
+		blocks := 0
+		for _, g := range s.Groups {
+			blocks += len(g.Blocks)
+		}
+		switch gone := len(s.Removed()); {
+		case gone == 1:
+			p.Sub += fmt.Sprintf("One of %d residual blocks was removed. ", blocks)
+		case gone > 1:
+			p.Sub += fmt.Sprintf("%d of %d residual blocks were removed. ", gone, blocks)
+		case blocks > 0:
+			p.Sub += "All residual blocks stay. "
 		}
 	case r.Train != nil:
 		p.Headline = fmt.Sprintf("%s of the test samples right after training", Percent(r.Train.Top1))
@@ -157,13 +166,6 @@ func (p *page) headline(r *Run) {
 
 func scoreTile(correct, total int, top1 float64) tile {
 	return tile{Name: "top-1 on test samples", Value: Percent(top1), Exact: fmt.Sprint(top1), Note: fmt.Sprintf("%d of %d", correct, total)}
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // settings lists what makes the run again and every setting in effect.

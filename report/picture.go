@@ -15,8 +15,9 @@ import (
 
 // Sizes of pictures in pixels; a browser stretches them.
 const (
-	maxRowsOfMasks = 128  // elements of a group that are drawn; of more, evenly many
-	maxElements    = 2048 // elements of a group whose kept ones are drawn in a row
+	maxRowsOfMasks = 128     // elements of a group that are drawn; of more, evenly many
+	maxMask        = 1 << 20 // elements of a group whose masks are drawn at all
+	maxElements    = 2048    // elements of a group whose kept ones are drawn in a row
 )
 
 // maskPicture draws the masks of one group over time: a column for each line of metrics that holds them, a row for each element, those
@@ -24,7 +25,7 @@ const (
 func maskPicture(lines []*train.Metrics, group string) (template.URL, int) {
 	var columns [][]byte
 	for _, m := range lines {
-		if b, some := m.Masks[group]; some && len(b) > 0 && (len(columns) == 0 || len(b) == len(columns[0])) {
+		if b, some := m.Masks[group]; some && len(b) > 0 && len(b) <= maxMask && (len(columns) == 0 || len(b) == len(columns[0])) {
 			columns = append(columns, b)
 		}
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -30,20 +31,19 @@ func (r *Run) progressPlots() []*plot {
 		}
 	}
 	loss := r.over("loss", "a", func(m *train.Metrics) float64 { return m.Loss })
-	add(newPlot(fmt.Sprintf("Loss: %s at first, %s in the end", number3(loss.Y[0]), number3(loss.Y[len(loss.Y)-1])), asNumber, []series{loss}))
+	add(newPlot("Loss", asNumber, []series{loss}).noted("%s at first, %s in the end", number3(loss.Y[0]), number3(loss.Y[len(loss.Y)-1])))
 	right := r.over("accuracy", "a", func(m *train.Metrics) float64 { return m.Accuracy })
-	add(newPlot(fmt.Sprintf("Accuracy on training samples: %s at first, %s in the end", Percent(right.Y[0]), Percent(right.Y[len(right.Y)-1])),
-		asPercent, []series{right}))
+	add(newPlot("Accuracy", asPercent, []series{right}).noted("%s at first, %s in the end", Percent(right.Y[0]), Percent(right.Y[len(right.Y)-1])))
 	names := slices.Sorted(maps.Keys(r.Last.Spent))
 	for _, name := range names[:min(len(names), maxSpent)] {
 		spent := r.over("cost", "a", value(name, func(m *train.Metrics) map[string]float64 { return m.Spent }))
 		target := r.over("target", "b", value(name, func(m *train.Metrics) map[string]float64 { return m.Target }))
 		spent.Direct, target.Direct = true, true
-		add(newPlot(fmt.Sprintf("%s: %s against a target of %s", costTitle(name), amount(r.Last.Spent, name), amount(r.Last.Target, name)),
-			asCount, []series{target, spent}, 0))
+		add(newPlot(costTitle(name), asCount, []series{target, spent}, 0).noted(
+			"%s in the end, the target being %s", amount(r.Last.Spent, name), amount(r.Last.Target, name)))
 	}
 	if rate := r.over("rate", "a", func(m *train.Metrics) float64 { return m.Rate }); slices.Max(rate.Y) > slices.Min(rate.Y) {
-		add(newPlot("Learning rate", asNumber, []series{rate}, 0))
+		add(newPlot("Learning rate", asNumber, []series{rate}, 0).noted("%s at most", number3(slices.Max(rate.Y))))
 	}
 	return plots
 }
@@ -111,27 +111,34 @@ func (r *Run) ratioPlot() *plot {
 	names := slices.Sorted(maps.Keys(r.Last.Ratios))
 	names = names[:min(len(names), maxGroups)]
 	var lines, blocks []series
-	most := ""
 	for _, name := range names {
 		s := r.ratios(name, len(names))
-		if most == "" || r.Last.Ratios[name] > r.Last.Ratios[most] {
-			most = name
-		}
 		if depth[name] {
 			s.Class = "b"
-			s.Direct = len(blocks) < 6
+			s.Direct = len(blocks) < 4
 			blocks = append(blocks, s)
 		} else {
 			lines = append(lines, s)
 		}
 	}
-	p := newPlot(fmt.Sprintf("%s gives up most, %s of itself", short(most), Percent(r.Last.Ratios[most])), asPercent, append(lines, blocks...), 0)
+	// The widths that give up most stand out and are named.
+	last := func(s series) float64 { return s.Y[len(s.Y)-1] }
+	slices.SortStableFunc(lines, func(a, b series) int { return cmp.Compare(last(a), last(b)) })
+	for i := max(0, len(lines)-namedRatios); i < len(lines); i++ {
+		lines[i].Direct, lines[i].Class = true, "a top"
+	}
+	p := newPlot("", asPercent, append(lines, blocks...), 0)
 	if p == nil {
 		return nil
 	}
-	p.Tall = true
+	if n := len(lines); n > 0 {
+		p.Title = fmt.Sprintf("%s gives up most, %s of itself", lines[n-1].Name, Percent(last(lines[n-1])))
+	}
 	return p
 }
+
+// namedRatios is how many widths are named in the chart of ratios.
+const namedRatios = 3
 
 func number3(v float64) string {
 	if !drawable(v) {

@@ -5,9 +5,11 @@ import (
 	"html/template"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/space"
+	"github.com/dms-go/dms/train"
 )
 
 // groupRow is one group on a page.
@@ -23,6 +25,7 @@ type groupRow struct {
 
 	Masks      template.URL // over time
 	MaskHeight int          // of that picture on the page, in pixels
+	From, To   int          // its first and last step
 	Row        template.URL // the elements kept
 	Open       bool         // shown from the start
 }
@@ -72,6 +75,7 @@ func (p *page) groups(r *Run) {
 			continue
 		}
 		var rows int
+		row.From, row.To = pictured(r.pictures, g.Name)
 		if row.Masks, rows = maskPicture(r.pictures, g.Name); rows > 0 {
 			row.MaskHeight = min(max(4*rows, 48), 224)
 			p.Pictures = true
@@ -104,6 +108,18 @@ func (g *groupRow) spark(s series) {
 	}
 }
 
+// pictured is the first and last step whose line of metrics holds masks of the group.
+func pictured(lines []*train.Metrics, group string) (from, to int) {
+	for i, m := range lines {
+		if _, some := m.Masks[group]; some {
+			if to = m.Step; i == 0 {
+				from = m.Step
+			}
+		}
+	}
+	return from, to
+}
+
 // layerSection is the cost of each layer that multiplies.
 type layerSection struct {
 	Title string
@@ -111,7 +127,7 @@ type layerSection struct {
 }
 
 type layerRow struct {
-	Name, Op      string
+	Name, Full    string
 	Before, After string
 	Share         string
 	Whole, Left   float64 // percent of the most expensive layer
@@ -143,15 +159,27 @@ func (p *page) layers(r *Run) {
 	}
 	s := &layerSection{Title: "Each layer's multiply-accumulates"}
 	if saved(best) > 0 {
-		s.Title = fmt.Sprintf("%s saves most, %s multiply-accumulates", short(best.Name), Count(int64(saved(best))))
+		s.Title = fmt.Sprintf("%s saves most, %s multiply-accumulates", short(layerName(best)), Count(int64(saved(best))))
 	}
 	for _, l := range all {
 		row := layerRow{
-			Name: short(l.Name), Op: short(l.Op), Before: Count(l.Before.Of(cost.MACs)), After: Count(l.After.Of(cost.MACs)),
+			Name: short(layerName(l)), Full: short(l.Name), Before: Count(l.Before.Of(cost.MACs)), After: Count(l.After.Of(cost.MACs)),
 			Share: Percent(share(l.After.MACs, l.Before.MACs)),
 			Whole: percent(float64(l.Before.MACs) / float64(most)), Left: percent(float64(l.After.MACs) / float64(most)),
 		}
 		s.Rows = append(s.Rows, row)
 	}
 	p.Layers = s
+}
+
+// layerName takes out of a layer's name what an exporter repeats in it: "/layer1/layer1.0/conv1/Conv" is "layer1.0/conv1".
+func layerName(l Layer) string {
+	parts := strings.Split(strings.TrimSuffix(strings.Trim(l.Name, "/"), "/"+l.Op), "/")
+	for len(parts) > 1 && strings.HasPrefix(parts[1], parts[0]+".") {
+		parts = parts[1:]
+	}
+	if name := strings.Join(parts, "/"); name != "" {
+		return name
+	}
+	return l.Op
 }
