@@ -18,7 +18,8 @@ type SearchResult struct {
 	Before  cost.Cost       `json:"before"`
 	After   cost.Cost       `json:"after"`
 	Budgets []search.Budget `json:"budgets,omitempty"`
-	Groups  []Group         `json:"groups"` // in the order of the space
+	Groups  []Group         `json:"groups"`           // in the order of the space
+	Layers  []Layer         `json:"layers,omitempty"` // in the order of the network; left out when not measured
 
 	*train.Score // of the smaller network on the test samples; nil when not measured
 }
@@ -39,6 +40,14 @@ type Block struct {
 	Kept bool   `json:"kept"`
 }
 
+// Layer is the cost of one node before and after a search.
+type Layer struct {
+	Name   string    `json:"layer"`
+	Op     string    `json:"op"`
+	Before cost.Cost `json:"before"`
+	After  cost.Cost `json:"after"` // nothing for a layer that went
+}
+
 // TrainResult is what a trained network reaches on the test samples.
 type TrainResult struct {
 	train.Score
@@ -47,6 +56,35 @@ type TrainResult struct {
 // NewSearchResult sums up a search with the budgets it was given.
 func NewSearchResult(r *search.Result, budgets []search.Budget) SearchResult {
 	return SearchResult{Before: r.Before, After: r.After, Budgets: budgets, Groups: groups(r.Space, r.Selection)}
+}
+
+// Layers pairs the layers of a network with what a search left of them, by name and operator. What the cutting added, such as a
+// Gather, stands behind.
+func Layers(before, after []cost.Layer) []Layer {
+	type key struct{ node, op string }
+	left := map[key][]cost.Cost{} // names need not differ
+	for _, l := range after {
+		k := key{l.Node, l.Op}
+		left[k] = append(left[k], l.Cost)
+	}
+	take := func(l cost.Layer) (c cost.Cost, some bool) {
+		k := key{l.Node, l.Op}
+		if some = len(left[k]) > 0; some {
+			c, left[k] = left[k][0], left[k][1:]
+		}
+		return c, some
+	}
+	var out []Layer
+	for _, l := range before {
+		c, _ := take(l)
+		out = append(out, Layer{Name: l.Node, Op: l.Op, Before: l.Cost, After: c})
+	}
+	for _, l := range after {
+		if c, added := take(l); added {
+			out = append(out, Layer{Name: l.Node, Op: l.Op, After: c})
+		}
+	}
+	return out
 }
 
 // groups counts what a selection, which has passed Check, keeps of each group.
@@ -101,6 +139,13 @@ func (r *SearchResult) check() error {
 	}{{"before", r.Before}, {"after", r.After}} {
 		if c.cost.MACs < 0 || c.cost.Params < 0 || c.cost.Bytes < 0 {
 			return fmt.Errorf("%q is negative", c.name)
+		}
+	}
+	for _, l := range r.Layers {
+		for _, c := range []cost.Cost{l.Before, l.After} {
+			if c.MACs < 0 || c.Params < 0 || c.Bytes < 0 {
+				return fmt.Errorf("layer %q: a negative cost", l.Name)
+			}
 		}
 	}
 	seen := map[string]bool{}

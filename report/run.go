@@ -40,6 +40,10 @@ type Run struct {
 	// Search or Train is the result, by Command; both are nil while the run is unfinished.
 	Search *SearchResult `json:"search,omitempty"`
 	Train  *TrainResult  `json:"train,omitempty"`
+
+	trace    []*train.Metrics // lines of metrics, thinned, without masks
+	pictures []*train.Metrics // lines of metrics that hold masks, thinned
+	keep     map[string][]int // elements kept by group as selection.json has them
 }
 
 // ReadRun reads the folder of a run, which may be unfinished or still going on. selection.json has to agree with the result.
@@ -108,19 +112,28 @@ func (r *Run) readMetrics() error {
 		return err
 	}
 	r.Lines = len(lines)
+	pictures := thinner{most: maxPictures}
 	for i, line := range lines {
 		m := new(train.Metrics)
 		if err := json.Unmarshal(line, m); err != nil {
 			return fmt.Errorf("%s: line %d: %w", filepath.Join(r.Path, rundir.MetricsName), i+1, err)
 		}
+		if len(m.Masks) > 0 {
+			pictures.add(&train.Metrics{Step: m.Step, Masks: m.Masks})
+			m.Masks = nil
+		}
 		if r.First == nil {
 			r.First = m
+		}
+		if i == len(lines)-1 || onTrace(i, len(lines)) {
+			r.trace = append(r.trace, m)
 		}
 		if r.Best == nil || m.Accuracy > r.Best.Accuracy {
 			r.Best = m
 		}
 		r.Last = m
 	}
+	r.pictures = pictures.lines
 	return nil
 }
 
@@ -168,6 +181,7 @@ func (r *Run) checkSelection() error {
 	if err != nil {
 		return err
 	}
+	r.keep = sel.Keep
 	for _, g := range r.Search.Groups {
 		keep, some := sel.Keep[g.Name]
 		kept := len(keep)

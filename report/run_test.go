@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/internal/rundir"
 	"github.com/dms-go/dms/search"
 	"github.com/dms-go/dms/train"
@@ -34,10 +35,18 @@ func writeSearch(t testing.TB, finished bool) string {
 	}
 	defer d.Close()
 	for step := 100; step <= 300; step += 100 {
+		masks := map[string][]byte{}
+		for _, g := range s.Groups {
+			mask := bytes.Repeat([]byte{255}, g.N)
+			for e := range mask[:g.N*step/600] {
+				mask[2*e] = byte(300 - step)
+			}
+			masks[g.Name] = mask
+		}
 		err := d.AppendMetrics(train.Metrics{
 			Step: step, Steps: 400, Loss: 2 / float64(step), Accuracy: 0.9 - float64(step-200)*float64(step-200)/1e6, Rate: 0.1,
 			Spent: map[string]float64{"macs": 30e6}, Target: map[string]float64{"macs": 24e6},
-			Ratios: map[string]float64{"conv1+3": 0.25}, Kept: map[string]int{"conv1+3": 12},
+			Ratios: map[string]float64{"conv1+3": 0.25}, Kept: map[string]int{"conv1+3": 12}, Masks: masks,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -50,6 +59,9 @@ func writeSearch(t testing.TB, finished bool) string {
 		t.Fatal(err)
 	}
 	result := NewSearchResult(&search.Result{Space: s, Selection: sel, Before: m.Full(), After: m.At(sel)}, cfg.Budgets)
+	result.Layers = Layers(
+		[]cost.Layer{{Node: "conv1", Op: "Conv", Cost: cost.Cost{MACs: 442_368}}, {Node: "/a/a.1/<b>/Conv", Op: "Conv", Cost: cost.Cost{MACs: 2_000}}},
+		[]cost.Layer{{Node: "conv1", Op: "Conv", Cost: cost.Cost{MACs: 221_184}}, {Node: "new", Op: "Gather", Cost: cost.Cost{Bytes: 4}}})
 	result.Score = &train.Score{Correct: 91, Total: 100, Top1: 0.91, Loss: 0.3}
 	if err := d.WriteFile(ResultName, func(w io.Writer) error { return json.NewEncoder(w).Encode(result) }); err != nil {
 		t.Fatal(err)
@@ -278,7 +290,7 @@ func FuzzReadRun(f *testing.F) {
 		seed[i] = raw
 	}
 	f.Add(seed[0], seed[1], seed[2], seed[3])
-	f.Add([]byte(`{"command":"train","model":{"model":1},"train":{"a":{"b":[1]}}}`), []byte(`{"a":{"g":1},"kept":{"g":2},"spent":{"macs":1e300}}`), []byte(`{"top1":2}`), []byte(`{"keep":{}}`))
+	f.Add([]byte(`{"command":"train","model":{"model":1},"train":{"a":{"b":[1]}}}`), []byte(`{"a":{"g":1},"kept":{"g":2},"spent":{"macs":1e300},"masks":{"g":"AA8="}}`), []byte(`{"top1":2}`), []byte(`{"keep":{}}`))
 	folder := f.TempDir()
 	f.Fuzz(func(t *testing.T, config, metrics, result, selection []byte) {
 		for i, raw := range [4][]byte{config, metrics, result, selection} {
@@ -293,7 +305,11 @@ func FuzzReadRun(f *testing.F) {
 			}
 			return
 		}
-		var text, one, two bytes.Buffer
+		var page, text, one, two bytes.Buffer
+		if err := r.WriteHTML(&page); err != nil {
+			t.Error(err)
+		}
+		checkPage(t, page.Bytes())
 		if err := r.WriteText(&text); err != nil {
 			t.Error(err)
 		}

@@ -124,6 +124,43 @@ func TestEveryPipelineMeetsItsBudgetFromBelowWithinOnePercent(t *testing.T) {
 	}
 }
 
+func TestAFewLinesOfMetricsHoldMasks(t *testing.T) {
+	cfg := quick(PMinus, 130, "macs=60%")
+	cfg.Train.Interval = 2
+	var lines, pictured int
+	var last train.Metrics
+	r, err := Run(context.Background(), network(t), stripes(t, 64), cfg, Options{Progress: func(m train.Metrics) {
+		lines++
+		if m.Masks != nil {
+			pictured++
+		} else if lines == 1 {
+			t.Error("the first line has no masks")
+		}
+		last = m
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines != 65 || pictured < pictures/2 || pictured > pictures+1 {
+		t.Errorf("%d of %d lines hold masks, want about %d", pictured, lines, pictures)
+	}
+	if len(last.Masks) != len(r.Space.Groups) {
+		t.Errorf("the last line has masks of %d groups, there are %d", len(last.Masks), len(r.Space.Groups))
+	}
+	for _, g := range r.Space.Groups {
+		strong := 0
+		for _, v := range last.Masks[g.Name] {
+			if v >= 128 {
+				strong++
+			}
+		}
+		// A mask of ½ stands where the border lies; the hard count may round to the other side of it.
+		if len(last.Masks[g.Name]) != g.N || strong < last.Kept[g.Name]-1 || strong > last.Kept[g.Name]+1 {
+			t.Errorf("%s: %d of %d masks are above a half, %d elements are kept", g.Name, strong, len(last.Masks[g.Name]), last.Kept[g.Name])
+		}
+	}
+}
+
 func TestPrunedNetworkComputesWhatTheHardMaskedOneDoes(t *testing.T) {
 	src := stripes(t, 96)
 	r, err := Run(context.Background(), network(t), src, quick(PMinus, 20, "macs=60%"), Options{})

@@ -32,6 +32,9 @@ type Metrics struct {
 	Target   map[string]float64 `json:"target,omitempty"` // what the schedule allows at this step
 	Ratios   map[string]float64 `json:"a,omitempty"`      // prune ratio by group
 	Kept     map[string]int     `json:"kept,omitempty"`   // elements kept by group
+
+	// Masks are the masks of the next step by group, one byte an element, 255 for 1. Only some lines have them.
+	Masks map[string][]byte `json:"masks,omitempty"`
 }
 
 // NotFiniteError means that the loss of a step, or a weight after it, is NaN or infinite. The run stops; its last checkpoint is from

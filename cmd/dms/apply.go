@@ -90,6 +90,11 @@ func newModel(out, example string) error {
 	if strings.ToLower(filepath.Ext(out)) != ".onnx" {
 		return withHint(misuse("-o %s: want a name that ends in .onnx", out), "networks are written as ONNX files and read back by that name")
 	}
+	return inFolder(out)
+}
+
+// inFolder refuses a name to write to whose folder is missing.
+func inFolder(out string) error {
 	if st, err := os.Stat(filepath.Dir(out)); err != nil || !st.IsDir() {
 		return withHint(misuse("-o %s: there is no folder %s", out, filepath.Dir(out)), "make it first: mkdir -p %s", shell(filepath.Dir(out)))
 	}

@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"github.com/dms-go/dms"
+	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/internal/rundir"
+	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/report"
 	"github.com/dms-go/dms/search"
 	"github.com/dms-go/dms/space"
@@ -149,6 +151,9 @@ func (s *stage) search(ctx context.Context, asJSON bool) error {
 	}
 	result := report.NewSearchResult(r, s.cfg.Search.Budgets)
 	result.Score = &score
+	if result.Layers, err = layerCosts(s.graph, r.Graph); err != nil {
+		return err
+	}
 	if err := s.dir.WriteFile(rundir.SelectionName, r.Selection.Write); err != nil {
 		return err
 	}
@@ -172,4 +177,20 @@ func (s *stage) search(ctx context.Context, asJSON bool) error {
 		s.c.say("its weights are those of the search; retrain it: %s -o RUN", shell("dms", "train", s.dir.Path(rundir.ModelName), "--from-scratch", "--data", s.cfg.Data.Spec))
 	}
 	return result.WriteText(s.c.out)
+}
+
+// layerCosts pairs the costs of the layers before and after a search.
+func layerCosts(before, after *ir.Graph) ([]report.Layer, error) {
+	var both [2][]cost.Layer
+	for i, g := range []*ir.Graph{before, after} {
+		layers, err := cost.Layers(g)
+		if err != nil {
+			return nil, err
+		}
+		for j := range layers {
+			layers[j].Node = layerName(layers[j].Node)
+		}
+		both[i] = layers
+	}
+	return report.Layers(both[0], both[1]), nil
 }
