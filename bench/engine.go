@@ -98,6 +98,9 @@ func build(n network, how mode, on masked.On, batch int) (model, error) {
 type own struct {
 	model
 	machine *engine.Machine[float32]
+	params  *engine.Params[float32]
+	pool    *parallel.Pool
+	rate    float64
 	descent optim.Optimizer
 	grads   [][]float64 // of the budget
 	value   []float32   // the first of the results of the first step
@@ -111,9 +114,10 @@ func newOwn(m model, how mode, batch int, pool *parallel.Pool) (*own, error) {
 	if how == training || how == search {
 		cfg.Wrt = append(cfg.Wrt, m.trainable...)
 	}
-	o := &own{model: m}
+	o := &own{model: m, pool: pool, rate: rate}
 	for _, g := range m.groups {
 		cfg.Wrt = append(cfg.Wrt, g.input)
+		cfg.NonNegative = append(cfg.NonNegative, g.input)
 		o.grads = append(o.grads, make([]float64, len(g.c)))
 	}
 	p, err := program.Build(m.graph, cfg)
@@ -124,6 +128,7 @@ func newOwn(m model, how mode, batch int, pool *parallel.Pool) (*own, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.params = params
 	if o.machine, err = engine.New(p, params, pool); err != nil {
 		return nil, err
 	}
@@ -133,11 +138,7 @@ func newOwn(m model, how mode, batch int, pool *parallel.Pool) (*own, error) {
 		}
 	}
 	if how == training || how == search {
-		var list []optim.Param
-		for _, name := range m.trainable {
-			list = append(list, optim.Param{Name: name, Value: params.Get(name), Grad: o.machine.Grad(name)})
-		}
-		if o.descent, err = optim.New("sgd", optim.Config{Momentum: 0.9}, list, pool); err != nil {
+		if err := o.newDescent(); err != nil {
 			return nil, err
 		}
 	}
@@ -147,6 +148,30 @@ func newOwn(m model, how mode, batch int, pool *parallel.Pool) (*own, error) {
 	v := o.machine.Output(m.result)
 	o.value = append(o.value, v[:min(8, len(v))]...)
 	return o, nil
+}
+
+// restart puts the weights back to what the graph has, with another learning rate and no momentum yet.
+func (o *own) restart(rate float64) error {
+	for _, name := range o.params.Names() {
+		v, err := o.graph.Weights[name].Floats()
+		if err != nil {
+			return err
+		}
+		if err := o.params.Load(name, v); err != nil {
+			return err
+		}
+	}
+	o.rate = rate
+	return o.newDescent()
+}
+
+func (o *own) newDescent() (err error) {
+	var list []optim.Param
+	for _, name := range o.trainable {
+		list = append(list, optim.Param{Name: name, Value: o.params.Get(name), Grad: o.machine.Grad(name)})
+	}
+	o.descent, err = optim.New("sgd", optim.Config{Momentum: 0.9}, list, o.pool)
+	return err
 }
 
 func (o *own) step() error {
@@ -163,7 +188,8 @@ func (o *own) step() error {
 	}
 	o.machine.Run()
 	if o.descent != nil {
-		o.descent.Step(rate)
+		o.descent.Step(o.rate)
+		o.params.Changed()
 	}
 	if len(o.groups) == 0 {
 		return nil

@@ -61,7 +61,7 @@ func main() {
 	var s settings
 	var nets, what, ways, peak, cpu string
 	flag.StringVar(&nets, "nets", "resnet20,resnet50,mobilenetv2,efficientnet-b0", "networks")
-	flag.StringVar(&what, "what", "train,gemm,infer,memory", "what to measure; also profile: where our training step spends its time")
+	flag.StringVar(&what, "what", "train,gemm,infer,memory", "what to measure; also variants: our step by instruction set, learn: losses of 200 steps, profile: where our steps spend their time")
 	flag.IntVar(&s.rounds, "rounds", 9, "rounds")
 	flag.DurationVar(&s.patience, "patience", time.Minute, "how long a comparison takes rounds again that other processes disturbed")
 	flag.BoolVar(&s.cpu, "cpu", false, "count processor time, not time: for one thread on a machine that others use")
@@ -160,7 +160,7 @@ func (b *bench) measure() error {
 		for _, part := range []struct {
 			name    string
 			measure func(network) error
-		}{{"train", b.train}, {"infer", b.infer}, {"memory", b.memory}, {"profile", b.profile}} {
+		}{{"train", b.train}, {"infer", b.infer}, {"memory", b.memory}, {"variants", b.variants}, {"profile", b.profile}} {
 			if !slices.Contains(b.what, part.name) {
 				continue
 			}
@@ -168,6 +168,11 @@ func (b *bench) measure() error {
 			if err := part.measure(n); err != nil {
 				return fmt.Errorf("%s of %s: %w", part.name, n.name, err)
 			}
+		}
+	}
+	if slices.Contains(b.what, "learn") {
+		if err := b.learn(); err != nil {
+			return fmt.Errorf("learning: %w", err)
 		}
 	}
 	if !slices.Contains(b.what, "gemm") {

@@ -10,7 +10,9 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/dms-go/dms/internal/kernel"
 	"github.com/dms-go/dms/internal/masked"
 	"github.com/dms-go/dms/internal/parallel"
 	"github.com/dms-go/dms/onnx"
@@ -171,6 +173,48 @@ func (b *bench) train(n network) error {
 		})
 	}
 	return nil
+}
+
+// variants compares our training step by instruction set with that of the fastest one. The plain Go twins take too long for rounds.
+func (b *bench) variants(n network) error {
+	var names []string
+	var sides []side
+	for _, v := range kernel.Variants()[1:] {
+		m, err := build(n, training, 0, n.batch)
+		if err != nil {
+			return err
+		}
+		restore := kernel.Use(v)
+		o, err := newOwn(m, training, n.batch, b.pool)
+		restore()
+		if err != nil {
+			return err
+		}
+		names, sides = append(names, v), append(sides, &variant{v, o})
+	}
+	timed, err := b.alternate(sides...)
+	if err != nil {
+		return err
+	}
+	best := len(sides) - 1
+	for i, t := range timed.seconds[:best] {
+		b.add(figure{
+			What: fmt.Sprintf("%s batch %d training step, %s", n.name, n.batch, names[i]), Peer: names[best], Ours: 1e3 * median(t), Theirs: 1e3 * median(timed.seconds[best]),
+			Unit: "ms", Others: timed.foreign, Ratio: ratios(timed.seconds[best], t), Goal: 0.85,
+		})
+	}
+	return nil
+}
+
+// variant is our side under one instruction set.
+type variant struct {
+	name string
+	own  *own
+}
+
+func (v *variant) run(steps int) (time.Duration, error) {
+	defer kernel.Use(v.name)()
+	return v.own.run(steps)
 }
 
 func (b *bench) add(f figure) {
@@ -392,24 +436,32 @@ func printPeak(name string, threads int) error {
 	return fmt.Errorf("unknown network %q", name)
 }
 
-// profile prints where our training step spends its time, by operation.
+// profile prints where our steps spends its time, by operation.
 func (b *bench) profile(n network) error {
-	m, err := build(n, training, 0, n.batch)
-	if err != nil {
-		return err
+	for _, v := range []struct {
+		name string
+		how  mode
+		on   masked.On
+	}{{"training", training, 0}, {"search", search, masked.Weights}, {"p-", frozen, masked.Activations}, {"inference", infer, 0}} {
+		m, err := build(n, v.how, v.on, n.batch)
+		if err != nil {
+			return err
+		}
+		o, err := newOwn(m, v.how, n.batch, b.pool)
+		if err != nil {
+			return err
+		}
+		if _, err := o.run(1); err != nil {
+			return err
+		}
+		o.machine.Profile()
+		took, err := o.run(b.rounds)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s batch %d: %d steps of %s in %v, %d MiB of activations and gradients\n%s",
+			n.name, n.batch, b.rounds, v.name, took, o.machine.Memory()>>20, o.machine.ProfileTable())
+		runtime.GC()
 	}
-	o, err := newOwn(m, training, n.batch, b.pool)
-	if err != nil {
-		return err
-	}
-	if _, err := o.run(1); err != nil {
-		return err
-	}
-	o.machine.Profile()
-	took, err := o.run(b.rounds)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%s batch %d: %d training steps in %v, %d MiB of activations and gradients\n%s", n.name, n.batch, b.rounds, took, o.machine.Memory()>>20, o.machine.ProfileTable())
 	return nil
 }

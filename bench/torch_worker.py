@@ -7,6 +7,7 @@ operators, in ONNX's terms, with weights and inputs in a file of little-endian f
     {"do": "load", "net": FILE, "data": FILE, "mode": M}   -> {"id", "setting", "tried", "value"}
     {"do": "gemm", "size": 1024}                           -> {"id", "setting"}
     {"do": "run", "id": 1, "steps": 5}                     -> {"seconds"}
+    {"do": "learn", "net", "data", "batches": FILE, ...}   -> {"losses"}
     {"do": "free", "id": 1}, {"do": "peak"}                -> {}, {"bytes"}
 
 Modes: train (forward, backward, SGD), search (the same, with masks and their top-k), frozen (masks alone), infer.
@@ -282,6 +283,27 @@ def load(request):
     return best[1], {"setting": best[0], "tried": tried, "value": value}
 
 
+def learn(request):
+    """Takes a training step on each of the given batches."""
+    with open(request["net"]) as f:
+        desc = json.load(f)
+    desc["rate"] = request["rate"]
+    data = torch.from_file(request["data"], False, desc["floats"], dtype=torch.float32)
+    job = Job(desc, data, "train", request["format"] == "channels_last")
+    before = torch.get_num_threads()
+    torch.set_num_threads(request["threads"])
+    batches = torch.from_file(request["batches"], False, request["floats"], dtype=torch.float32).reshape(request["count"], -1)
+    image, target = job.inputs[request["image"]], job.inputs[request["target"]]
+    losses = []
+    for batch in batches:
+        x, y = batch[:image.numel()].reshape(image.shape), batch[image.numel():].reshape(target.shape)
+        job.inputs[request["image"]] = x.contiguous(memory_format=torch.channels_last) if job.last else x.clone()
+        job.inputs[request["target"]] = y.clone()
+        losses.append(float(job.step()))
+    torch.set_num_threads(before)
+    return {"losses": losses}
+
+
 class Product:
     def __init__(self, n):
         self.a, self.b, self.c = torch.randn(n, n), torch.randn(n, n), torch.empty(n, n)
@@ -320,6 +342,8 @@ def main():
                 answer = {"id": ids, "setting": "out="}
             elif do == "run":
                 answer = {"seconds": timed(jobs[request["id"]], request["steps"])}
+            elif do == "learn":
+                answer = learn(request)
             elif do == "free":
                 jobs.pop(request["id"], None)
                 gc.collect()

@@ -31,6 +31,7 @@ type answer struct {
 	Value   []float64      `json:"value"`
 	Seconds float64        `json:"seconds"`
 	Bytes   int64          `json:"bytes"`
+	Losses  []float64      `json:"losses"`
 }
 
 func startWorker(env []string, name string, args ...string) (*worker, error) {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"strings"
 
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/space"
@@ -86,6 +87,23 @@ var layers = map[string]func(a *accountant, n *ir.Node) [][2]int{
 		return [][2]int{{0, 1}}
 	},
 	"MatMul": func(a *accountant, n *ir.Node) [][2]int { return [][2]int{{0, len(a.shape(n.Input(0))) - 1}} },
+	"Einsum": func(a *accountant, n *ir.Node) [][2]int { // the axes that are summed
+		ranks := make([]int, len(n.Inputs))
+		for i, v := range n.Inputs {
+			ranks[i] = len(a.shape(v))
+		}
+		e, err := ir.EinsumOf(n, ranks)
+		if err != nil || len(e.In) < 2 {
+			return nil
+		}
+		var inner [][2]int
+		for axis, l := range e.In[0] {
+			if !strings.ContainsRune(e.Out, l) {
+				inner = append(inner, [2]int{0, axis})
+			}
+		}
+		return inner
+	},
 }
 
 // settings lists inputs that hold no trained parameters, by operator.
@@ -95,6 +113,7 @@ var settings = map[string][]int{
 	"Pad":                {1, 2, 3},
 	"Dropout":            {1, 2},
 	"Resize":             {1, 2, 3},
+	"OneHot":             {2},
 	"Upsample":           {1},
 	"ConstantOfShape":    {0},
 }

@@ -314,6 +314,33 @@ func evalAbs(c *call) []*val {
 	}, math.Abs)
 }
 
+// foldable are functions of one number that are computed on constants: tables of positions are made by them.
+var foldable = map[string]func(float64) float64{
+	"Exp": math.Exp, "Log": math.Log, "Sin": math.Sin, "Cos": math.Cos, "Tan": math.Tan, "Atan": math.Atan, "Sinh": math.Sinh,
+	"Cosh": math.Cosh, "Tanh": math.Tanh, "Erf": math.Erf,
+	"Reciprocal": func(x float64) float64 { return 1 / x },
+	"Softplus":   func(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) },
+	"Sigmoid":    func(x float64) float64 { return 1 / (1 + math.Exp(-x)) },
+	"Relu":       func(x float64) float64 { return max(x, 0) },
+	"Sign": func(x float64) float64 {
+		switch {
+		case x > 0:
+			return 1
+		case x < 0:
+			return -1
+		}
+		return x
+	},
+}
+
+func evalUnary(f func(float64) float64) func(*call) []*val {
+	return func(c *call) []*val { return c.each(nil, f) }
+}
+
+func evalXor(c *call) []*val {
+	return c.comparison(func(a, b Dim) Dim { return notDim(equalDims(notDim(a), notDim(b))) }, nil)
+}
+
 func evalSqrt(c *call) []*val  { return c.each(nil, math.Sqrt) }
 func evalFloor(c *call) []*val { return c.each(nil, math.Floor) }
 func evalCeil(c *call) []*val  { return c.each(nil, math.Ceil) }

@@ -25,6 +25,10 @@ type Graph struct {
 	ModelDoc        string
 	Metadata        []KeyValue
 
+	// External tells that the file kept weights in a file beside it, and that a file written of this graph should too. It is no part of
+	// what the graph means: EqualGraphs does not look at it.
+	External bool
+
 	// Inputs are what a caller feeds; weights are never listed here. Outputs are what the network returns.
 	Inputs  []ValueInfo
 	Outputs []ValueInfo

@@ -8,6 +8,10 @@ var convOps = map[string]operator{
 	"Conv": {inputs: span{2, 3}, outputs: one, infer: inferConv, attrs: kinds{
 		"auto_pad": AttrString, "dilations": AttrInts, "group": AttrInt, "kernel_shape": AttrInts, "pads": AttrInts, "strides": AttrInts,
 	}},
+	"ConvTranspose": {inputs: span{2, 3}, outputs: one, infer: inferConvTranspose, attrs: kinds{
+		"auto_pad": AttrString, "dilations": AttrInts, "group": AttrInt, "kernel_shape": AttrInts, "output_padding": AttrInts,
+		"output_shape": AttrInts, "pads": AttrInts, "strides": AttrInts,
+	}},
 	"MaxPool":           {inputs: one, outputs: span{1, 2}, infer: inferPool, attrs: poolAttrs},
 	"AveragePool":       {inputs: one, outputs: one, infer: inferPool, attrs: poolAttrs},
 	"GlobalAveragePool": {inputs: one, outputs: one, infer: inferGlobalPool},
@@ -157,5 +161,39 @@ func inferBatchNorm(c *call) error {
 	for i := 1; i < 5; i++ {
 		c.set(i, d, Shape{x[1]})
 	}
+	return nil
+}
+
+func inferConvTranspose(c *call) error {
+	x, w := c.shape(0), c.shape(1)
+	if w == nil || x == nil {
+		return nil
+	}
+	a, err := ConvTransposeOf(c.Node, x, w)
+	if err != nil {
+		return err
+	}
+	channels := monomialOf(w[1]).times(num(a.Group)).dim()
+	if b := c.shape(2); b != nil {
+		if len(b) != 1 {
+			return fault(c.Node, "bias %v, want one value per output channel", b)
+		}
+		if _, err := merge(b[0], channels); err != nil {
+			return fault(c.Node, "bias %v and weight %v: %w", b, w, err)
+		}
+	}
+	out := append(Shape{x[0], channels}, unknowns(len(w)-2)...)
+	for i := range a.Kernel {
+		if d := x[i+2]; d.Known() {
+			size := a.Strides[i]*(d.Size-1) + a.More[i] + (a.Kernel[i]-1)*a.Dilations[i] + 1 - a.Begin[i] - a.End[i]
+			if size < 0 {
+				return fault(c.Node, "pads %v and %v cut more of axis %d than input %v makes", a.Begin, a.End, i+2, x)
+			}
+			out[i+2] = num(size)
+		} else if a.More[i]+(a.Kernel[i]-1)*a.Dilations[i]+1-a.Begin[i]-a.End[i] == a.Strides[i] {
+			out[i+2] = monomialOf(d).times(num(a.Strides[i])).dim()
+		}
+	}
+	c.set(0, c.in(0).DType, out)
 	return nil
 }

@@ -3,31 +3,39 @@ package ir
 // Rows of element-wise operators, products and losses.
 
 var mathOps = map[string]operator{
-	"Relu":        unaryRow(nil),
+	"Relu":        unaryRow(evalUnary(foldable["Relu"])),
 	"LeakyRelu":   unaryRow(nil, "alpha"),
 	"Elu":         unaryRow(nil, "alpha"),
 	"Selu":        unaryRow(nil, "alpha", "gamma"),
 	"Celu":        unaryRow(nil, "alpha"),
-	"Sigmoid":     unaryRow(nil),
+	"Sigmoid":     unaryRow(evalUnary(foldable["Sigmoid"])),
 	"HardSigmoid": unaryRow(nil, "alpha", "beta"),
 	"HardSwish":   unaryRow(nil),
-	"Softplus":    unaryRow(nil),
+	"Softplus":    unaryRow(evalUnary(foldable["Softplus"])),
 	"Softsign":    unaryRow(nil),
-	"Tanh":        unaryRow(nil),
-	"Exp":         unaryRow(nil),
-	"Log":         unaryRow(nil),
+	"Mish":        unaryRow(nil),
+	"Tanh":        unaryRow(evalUnary(foldable["Tanh"])),
+	"Exp":         unaryRow(evalUnary(foldable["Exp"])),
+	"Log":         unaryRow(evalUnary(foldable["Log"])),
 	"Sqrt":        unaryRow(evalSqrt),
-	"Reciprocal":  unaryRow(nil),
-	"Erf":         unaryRow(nil),
-	"Sin":         unaryRow(nil),
-	"Cos":         unaryRow(nil),
+	"Reciprocal":  unaryRow(evalUnary(foldable["Reciprocal"])),
+	"Erf":         unaryRow(evalUnary(foldable["Erf"])),
+	"Sin":         unaryRow(evalUnary(foldable["Sin"])),
+	"Cos":         unaryRow(evalUnary(foldable["Cos"])),
 	"Abs":         unaryRow(evalAbs),
 	"Neg":         unaryRow(evalNeg),
-	"Sign":        unaryRow(nil),
+	"Sign":        unaryRow(evalUnary(foldable["Sign"])),
 	"Floor":       unaryRow(evalFloor),
 	"Ceil":        unaryRow(evalCeil),
 	"Round":       unaryRow(evalRound),
-	"Not":         unaryRow(evalNot),
+	"Not":         compareRow1(evalNot),
+	"IsNaN":       compareRow1(nil),
+	"Tan":         unaryRow(evalUnary(foldable["Tan"])),
+	"Atan":        unaryRow(evalUnary(foldable["Atan"])),
+	"Sinh":        unaryRow(evalUnary(foldable["Sinh"])),
+	"Cosh":        unaryRow(evalUnary(foldable["Cosh"])),
+
+	"ThresholdedRelu": unaryRow(nil, "alpha"),
 
 	"Gelu":           {inputs: one, outputs: one, infer: inferSame, attrs: kinds{"approximate": AttrString}},
 	"Clip":           {inputs: span{1, 3}, outputs: one, infer: inferSame, attrs: kinds{"min": AttrFloat, "max": AttrFloat}},
@@ -48,7 +56,7 @@ var mathOps = map[string]operator{
 	"Max":            variadicRow(evalMax),
 	"And":            compareRow(evalAnd),
 	"Or":             compareRow(evalOr),
-	"Xor":            compareRow(nil),
+	"Xor":            compareRow(evalXor),
 	"Equal":          compareRow(evalEqual),
 	"Less":           compareRow(evalLess),
 	"LessOrEqual":    compareRow(evalLessOrEqual),
@@ -89,6 +97,16 @@ func variadicRow(eval func(*call) []*val) operator {
 
 func compareRow(eval func(*call) []*val) operator {
 	return operator{inputs: span{2, 2}, outputs: one, infer: inferCompare, eval: eval}
+}
+
+// compareRow1 is for one operand.
+func compareRow1(eval func(*call) []*val) operator {
+	return operator{inputs: one, outputs: one, infer: inferTruth, eval: eval}
+}
+
+func inferTruth(c *call) error {
+	c.set(0, Bool, c.shape(0))
+	return nil
 }
 
 func inferSame(c *call) error {

@@ -28,6 +28,7 @@ var shapeOps = map[string]operator{
 		"exclude_outside": AttrInt, "extrapolation_value": AttrFloat, "keep_aspect_ratio_policy": AttrString, "mode": AttrString,
 		"nearest_mode": AttrString,
 	}},
+	"Upsample": {inputs: span{1, 2}, outputs: one, infer: inferResize, attrs: kinds{"mode": AttrString, "scales": AttrFloats}},
 }
 
 var constantOps = map[string]operator{
@@ -49,7 +50,12 @@ var reduceOps = map[string]operator{
 	"ReduceProd": reduceRow(evalReduceProd),
 	"ReduceMax":  reduceRow(evalReduceMax),
 	"ReduceMin":  reduceRow(evalReduceMin),
+	"ReduceL1":   reduceRow(nil),
 	"ReduceL2":   reduceRow(nil),
+
+	"ReduceSumSquare": reduceRow(nil),
+	"ReduceLogSum":    reduceRow(nil),
+	"ReduceLogSumExp": reduceRow(nil),
 }
 
 func reduceRow(eval func(*call) []*val) operator {

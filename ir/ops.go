@@ -34,7 +34,9 @@ const many = math.MaxInt
 // kinds are the attributes of an operator in every opset this package reads, with the kind of each.
 type kinds map[string]AttrKind
 
-var families = []map[string]operator{convOps, mathOps, reduceOps, shapeOps, constantOps, lossOps}
+var families = []map[string]operator{
+	convOps, mathOps, reduceOps, shapeOps, constantOps, normOps, indexOps, blockOps, attentionOps, lossOps,
+}
 
 // row finds the operator of a node.
 func row(op, domain string) (operator, bool) {

@@ -35,6 +35,9 @@ func ResizeOf(g *Graph, n *Node, x, y Shape) (ResizeAttrs, error) {
 		Mode: n.Attrs.Str("mode", "nearest"), Coordinates: "asymmetric", Nearest: "simple",
 		Antialias: n.Attrs.Int("antialias", 0) != 0, ExcludeOutside: n.Attrs.Int("exclude_outside", 0) != 0,
 	}
+	if n.Op == "Upsample" && a.Mode == "bilinear" {
+		a.Mode = "linear"
+	}
 	if g.Opset("") >= 11 {
 		a.Coordinates = n.Attrs.Str("coordinate_transformation_mode", "half_pixel")
 		a.Nearest = n.Attrs.Str("nearest_mode", "round_prefer_floor")
@@ -56,7 +59,11 @@ func ResizeOf(g *Graph, n *Node, x, y Shape) (ResizeAttrs, error) {
 	}
 	constant := constantsOf(g)
 	var scales []float32
-	if name := n.Input(resizeScales(g.Opset(""))); name != "" {
+	if list, ok := upsampleScales(n); ok {
+		if scales, err = scalesOf(n, Floats32(list, len(list)), len(axes)); err != nil {
+			return a, err
+		}
+	} else if name := n.Input(resizeScales(g.Opset(""))); name != "" {
 		t := constant(name)
 		if t == nil {
 			return a, fault(n, "scales %s are not constant", quote(name))
@@ -82,6 +89,12 @@ func ResizeOf(g *Graph, n *Node, x, y Shape) (ResizeAttrs, error) {
 		a.Kept[axis] = a.Scale[axis] == 1 && (i < 0 || a.Coordinates != "tf_crop_and_resize")
 	}
 	return a, nil
+}
+
+// upsampleScales are the scales that an Upsample before opset 9 has as an attribute.
+func upsampleScales(n *Node) ([]float32, bool) {
+	a, ok := n.Attrs["scales"]
+	return a.Floats, ok && n.Op == "Upsample" && a.Kind == AttrFloats
 }
 
 // resizeScales is the input that holds the scales.
@@ -155,6 +168,9 @@ func inferResize(c *call) error {
 		out[axis] = unknown
 	}
 	c.set(0, d, out)
+	if list, ok := upsampleScales(c.Node); ok {
+		return c.resizeScaled(Floats32(list, len(list)), x, out, axes)
+	}
 	at := resizeScales(c.opset)
 	given := func(i int) bool { return c.Input(i) != "" && !slices.Equal(c.shape(i), Fixed(0)) }
 	crop := c.Attrs.Str("coordinate_transformation_mode", "") == "tf_crop_and_resize"
@@ -194,9 +210,16 @@ func (c *call) resizeBy(at int, x, out Shape, axes []int) error {
 	if t == nil {
 		return nil
 	}
+	return c.resizeScaled(t, x, out, axes)
+}
+
+func (c *call) resizeScaled(t *Tensor, x, out Shape, axes []int) error {
 	scales, err := scalesOf(c.Node, t, len(axes))
 	if err != nil {
 		return err
+	}
+	if scales == nil {
+		return fault(c.Node, "it must state either scales or sizes")
 	}
 	for i, axis := range axes {
 		switch size, s := x[axis], scales[i]; {

@@ -94,6 +94,88 @@ func convOf(n *Node, x, w Shape) (a ConvAttrs, exact bool, err error) {
 	return a, exact, nil
 }
 
+// ConvTransposeAttrs are the attributes of a transposed convolution: those of the convolution whose gradient it is, and the elements
+// that each output axis has More at its end.
+type ConvTransposeAttrs struct {
+	ConvAttrs
+	More []int
+}
+
+// ConvTransposeOf reads a ConvTranspose of an input of shape x (N, C, spatial...) by a weight of shape w (C, O/Group, kernel...).
+// Pads that an output_shape or auto_pad leave open are resolved, for which the sizes of x must be known.
+func ConvTransposeOf(n *Node, x, w Shape) (a ConvTransposeAttrs, err error) {
+	if len(w) < 3 || len(x) != len(w) {
+		return a, fault(n, "input %v and weight %v: want (N, C, spatial...) and (C, O/group, kernel...)", x, w)
+	}
+	spatial := len(w) - 2
+	group := n.Attrs.Int("group", 1)
+	if group < 1 || group > maxAttr {
+		return a, fault(n, "group %d is not positive", group)
+	}
+	a.Group = int(group)
+	if a.Kernel, err = sizesAttr(n, "kernel_shape", spatial, 1, 0); err != nil {
+		return a, err
+	}
+	for i, d := range w[2:] {
+		switch {
+		case a.Kernel[i] == 0 && d.Known() && d.Size > 0 && d.Size <= maxAttr:
+			a.Kernel[i] = d.Size
+		case a.Kernel[i] == 0 || d.Known() && d.Size != a.Kernel[i]:
+			return a, fault(n, "kernel_shape %v does not fit weight %v", n.Attrs.Ints("kernel_shape"), w)
+		}
+	}
+	if _, err := merge(x[1], w[0]); err != nil {
+		return a, fault(n, "input %v and weight %v: %w", x, w, err)
+	}
+	if w[0].Known() && w[0].Size%a.Group != 0 {
+		return a, fault(n, "weight %v: group %d does not divide %d channels", w, a.Group, w[0].Size)
+	}
+	if a.More, err = sizesAttr(n, "output_padding", spatial, 0, 0); err != nil {
+		return a, err
+	}
+	win := window{kernel: a.Kernel}
+	auto := n.Attrs.Str("auto_pad", "NOTSET")
+	sizes, err := sizesAttr(n, "output_shape", spatial, 1, 0)
+	if err != nil {
+		return a, err
+	}
+	if _, err = win.read(n, x); err != nil {
+		return a, err
+	}
+	a.Strides, a.Dilations, a.Begin, a.End = win.strides, win.dilations, win.begin, win.end
+	for i := range a.Kernel {
+		eff, ok := mulInt(a.Kernel[i]-1, a.Dilations[i])
+		if !ok || eff > maxAttr || a.Strides[i] > maxAttr {
+			return a, fault(n, "kernel %v with dilations %v is too wide", a.Kernel, a.Dilations)
+		}
+		if d := x[i+2]; d.Known() {
+			if full, ok := mulInt(a.Strides[i], d.Size); !ok || full > maxDim {
+				return a, fault(n, "axis %d of input %v by a stride of %d is too large", i+2, x, a.Strides[i])
+			}
+		}
+		same := auto == "SAME_UPPER" || auto == "SAME_LOWER"
+		if sizes[i] == 0 && !same {
+			continue
+		}
+		total := a.More[i] + eff + 1 - a.Strides[i] // what makes the output as large as stride times input
+		if sizes[i] != 0 {
+			if !x[i+2].Known() {
+				return a, fault(n, "output_shape needs the size of axis %d of input %v", i+2, x)
+			}
+			total = a.Strides[i]*(x[i+2].Size-1) + a.More[i] + eff + 1 - sizes[i]
+		}
+		if total < 0 { // the output is longer than what the kernels reach
+			a.More[i], total = a.More[i]-total, 0
+		}
+		a.Begin[i] = total - total/2
+		if auto == "SAME_UPPER" {
+			a.Begin[i] = total / 2
+		}
+		a.End[i] = total - a.Begin[i]
+	}
+	return a, nil
+}
+
 // PoolAttrs are the attributes of MaxPool and AveragePool over the spatial axes. Ceil rounds output sizes up; CountPad lets an
 // average count the padding.
 type PoolAttrs struct {

@@ -36,6 +36,7 @@ func decode(raw []byte, o Options, file string) (*ir.Graph, error) {
 		}
 		return nil, d.err()
 	}
+	g.External = d.external.used
 	return g, nil
 }
 

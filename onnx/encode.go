@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -12,7 +13,7 @@ import (
 // Encode writes a model that Decode reads back as a graph equal to g, or refuses with an error that joins the reasons. The
 // same graph always gives the same bytes. Elements stand in raw_data and are not copied as a whole.
 func Encode(w io.Writer, g *ir.Graph) error {
-	e, err := encode(g)
+	e, err := encode(g, nil)
 	if err != nil {
 		return err
 	}
@@ -22,23 +23,25 @@ func Encode(w io.Writer, g *ir.Graph) error {
 	return nil
 }
 
-// encode checks g and lays out the file.
-func encode(g *ir.Graph) (*parts, error) {
+// encode checks g and lays out the file, and the one beside it where that is not nil.
+func encode(g *ir.Graph, beside *dataFile) (*parts, error) {
 	if err := ir.Validate(g); err != nil {
 		return nil, fmt.Errorf("onnx: %w", err)
 	}
 	if err := writable(g); err != nil {
 		return nil, err
 	}
-	file := model(g)
+	file := model(g, beside)
 	if file.size > maxFile {
-		return nil, fmt.Errorf("onnx: the model takes %d bytes; a model file has at most %d, and writing external data is not supported",
-			file.size, maxFile)
+		return nil, fmt.Errorf("onnx: the model takes %d bytes; a model file has at most %d: %w", file.size, maxFile, errTooLarge)
 	}
 	return file, nil
 }
 
-func model(g *ir.Graph) *parts {
+// errTooLarge is for models whose weights must stand in a file beside them.
+var errTooLarge = errors.New("WriteFile puts the weights into a file beside it")
+
+func model(g *ir.Graph, beside *dataFile) *parts {
 	p := &parts{}
 	p.int(modelIRVersion, g.IRVersion)
 	p.str(modelProducer, g.Producer)
@@ -46,7 +49,7 @@ func model(g *ir.Graph) *parts {
 	p.str(modelDomain, g.ModelDomain)
 	p.int(modelVersion, g.ModelVersion)
 	p.str(modelDoc, g.ModelDoc)
-	p.message(modelGraph, graph(g))
+	p.message(modelGraph, graph(g, beside))
 	for _, o := range g.Opsets {
 		m := &parts{}
 		m.str(opsetDomain, o.Domain)
@@ -62,7 +65,7 @@ func model(g *ir.Graph) *parts {
 	return p
 }
 
-func graph(g *ir.Graph) *parts {
+func graph(g *ir.Graph, beside *dataFile) *parts {
 	p := &parts{}
 	for _, n := range g.Nodes {
 		p.message(graphNode, node(n))
@@ -70,7 +73,12 @@ func graph(g *ir.Graph) *parts {
 	p.str(graphName, g.Name)
 	weights := slices.Sorted(maps.Keys(g.Weights))
 	for _, name := range weights {
-		p.message(graphInitializer, tensor(name, g.Weights[name]))
+		t := g.Weights[name]
+		if beside.takes(t) {
+			p.message(graphInitializer, beside.add(name, t))
+			continue
+		}
+		p.message(graphInitializer, tensor(name, t))
 	}
 	p.str(graphDoc, g.Doc)
 	for _, v := range g.Inputs {

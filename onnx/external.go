@@ -17,6 +17,7 @@ import (
 type external struct {
 	dir  string
 	left int64 // bytes that may still be read
+	used bool  // some weight was there
 
 	root *os.Root // nothing outside it can be opened, by whatever links
 	file *os.File // the one read last, usually the only one
@@ -70,6 +71,7 @@ func (e *external) read(t *ir.Tensor, size int, r externalRange) error {
 		return fmt.Errorf("the limit for external data is exceeded; raise Options.MaxExternal if the file is to be trusted")
 	}
 	e.left -= int64(size)
+	e.used = true
 	allocate(t, size/t.DType.Size())
 	from := io.NewSectionReader(e.file, r.offset, int64(size))
 	if t.Raw != nil {

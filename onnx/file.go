@@ -59,15 +59,33 @@ func checkSize(bytes int64) error {
 	return nil
 }
 
-// WriteFile writes a model whole or not at all. Weights are always in the file itself, so a model over 2 GiB is an error.
+// WriteFile writes a model whole or not at all. Where the graph came from a file with external data, or is too large for one file, its
+// weights go into a file beside it, named like the model with .data behind; that file is whole before the model appears.
 func WriteFile(path string, g *ir.Graph) error {
-	e, err := encode(g)
+	var beside *dataFile
+	if g.External {
+		beside = &dataFile{name: filepath.Base(path) + ".data"}
+	}
+	e, err := encode(g, beside)
+	if errors.Is(err, errTooLarge) && beside == nil {
+		beside = &dataFile{name: filepath.Base(path) + ".data"}
+		e, err = encode(g, beside)
+	}
 	if err != nil {
 		return err
 	}
+	if beside != nil && len(beside.tensors) > 0 {
+		if err := writeWhole(filepath.Join(filepath.Dir(path), beside.name), beside.writeTo); err != nil {
+			return err
+		}
+	}
+	return writeWhole(path, e.writeTo)
+}
+
+func writeWhole(path string, write func(io.Writer) error) error {
 	if err := wholefile.Write(path, func(w io.Writer) error {
 		buffered := bufio.NewWriterSize(w, 1<<16)
-		if err := e.writeTo(buffered); err != nil {
+		if err := write(buffered); err != nil {
 			return err
 		}
 		return buffered.Flush()

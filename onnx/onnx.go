@@ -1,13 +1,13 @@
 // Package onnx reads and writes ONNX model files.
 //
 // In comes a file's bytes and out comes an ir.Graph that passed ir.Validate, or the other way round; Decode(Encode(g)) equals g.
-// Operator sets 8 to 21 of IR versions 3 to 11 are read. Operators are not interpreted: an unknown one is a node like any other.
+// Operator sets 8 to 23 of IR versions 3 to 11 are read. Operators are not interpreted: an unknown one is a node like any other.
 //
 // What a graph does not hold is lost: training information, quantisation annotations, denotations, metadata of nodes, doc strings
 // of tensors and attributes, types of inner values that are not tensors. What would change the meaning is refused: functions
 // of the model's own, sparse initializers, tensors of unknown element types, nodes out of topological order. An initializer that
-// is listed as a graph input too is a weight, not an input. Weights are written into the model file itself, which so ends at 2 GiB;
-// they are read from external files too.
+// is listed as a graph input too is a weight, not an input. Weights are read from external files too; WriteFile
+// writes them there where the graph came from such, or is larger than the 2 GiB of a model file.
 //
 // Files are untrusted. Every length is held against what the file has before memory is taken, and Decode needs at most
 // memoryFactor times the size of its input, next to a constant and the bytes of external data.
@@ -20,7 +20,7 @@ import "google.golang.org/protobuf/encoding/protowire"
 const memoryFactor = 128
 
 const (
-	minOpset, maxOpset         = 8, 21
+	minOpset, maxOpset         = 8, 23
 	minIRVersion, maxIRVersion = 3, 11
 
 	maxFile   = 1<<31 - 1 // what a protobuf message may have

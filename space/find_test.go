@@ -26,6 +26,11 @@ func TestFindTiesWhatHangsTogether(t *testing.T) {
 			frozen: []string{"output"},
 		},
 		{
+			name:   "instance norm",
+			widths: []string{"c1 8", "c2 6"},
+			frozen: []string{"output"},
+		},
+		{
 			name:   "residual blocks",
 			widths: []string{"stem+2 8", "l.0.conv1 4", "l.1.conv1 4"},
 			depths: []string{"depth.l 2"},

@@ -25,7 +25,7 @@ var rules = map[string]rule{
 	"Equal": meet, "Greater": meet, "Less": meet, "GreaterOrEqual": meet, "LessOrEqual": meet, "Mod": meet, "Xor": meet, "PRelu": meet, "And": meet, "Or": meet,
 
 	// Layers.
-	"Conv": convolve, "Gemm": gemm, "MatMul": matmul, "BatchNormalization": normalize,
+	"Conv": convolve, "Gemm": gemm, "MatMul": matmul, "BatchNormalization": normalize, "InstanceNormalization": normalizeEach,
 
 	// Reductions.
 	"MaxPool": pool, "AveragePool": pool, "GlobalAveragePool": pool, "GlobalMaxPool": pool,
@@ -35,6 +35,17 @@ var rules = map[string]rule{
 	// Movers of positions.
 	"Reshape": reshape, "Flatten": reshape, "Squeeze": reshape, "Unsqueeze": reshape, "Transpose": transpose, "Concat": concat,
 	"Slice": slice, "Split": split, "Gather": gather, "Pad": pad, "Expand": expand, "Resize": resize,
+
+	"Mish": follow, "ThresholdedRelu": follow, "IsNaN": follow, "Tan": follow, "Atan": follow, "Sinh": follow, "Cosh": follow,
+	"ReduceL1": reduce, "ReduceSumSquare": reduce, "ReduceLogSum": reduce, "ReduceLogSumExp": reduce,
+	"Hardmax": softmax, "Upsample": resize,
+
+	// What no rule describes yet stays as it is.
+	"ConvTranspose": held, "LayerNormalization": held, "RMSNormalization": held, "GroupNormalization": held,
+	"LpNormalization": held, "MeanVarianceNormalization": held, "GatherElements": held, "GatherND": held, "ScatterElements": held,
+	"Scatter": held, "ScatterND": held, "ArgMax": held, "ArgMin": held, "TopK": held, "OneHot": held, "NonZero": held,
+	"NonMaxSuppression": held, "CumSum": held, "Trilu": held, "Tile": held, "DepthToSpace": held, "SpaceToDepth": held, "Einsum": held,
+	"Attention": held, "RotaryEmbedding": held, "LSTM": held, "GRU": held, "RNN": held, "QuantizeLinear": held, "DequantizeLinear": held,
 
 	// Makers of constants and readers of sizes.
 	"Constant": constant, "ConstantOfShape": constantOfShape, "Range": constant, "Shape": sizes, "Size": sizes,
@@ -54,6 +65,15 @@ func follow(f *finder, n *ir.Node) {
 		}
 	}
 }
+
+// normalizeEach is for statistics that each sample and channel has of its own.
+func normalizeEach(f *finder, n *ir.Node) {
+	f.freezeFrom(f.in(n, 0), 2, n, "normalises over it")
+	normalize(f, n)
+}
+
+// held is for operators that mix or choose positions in a way that no rule describes.
+func held(f *finder, n *ir.Node) { f.hold(n, "no rule tells how "+n.Op+" moves or mixes positions") }
 
 func constant(f *finder, n *ir.Node) {}
 

@@ -42,9 +42,10 @@ func Rank(dst, c []float64) {
 
 // Mask writes the soft top-k mask of one group into dst and tells whether the group is live.
 //
-//	m[i] = σ(L·n·(c'[i] − a))     c' the mid-rank of c
+//	m[i] = σ(L·n·(c'[i] − a))     c' the mid-rank of c; 0 below 2⁻⁶⁰
 //
-// A group of more than one element whose importances are all equal is not live: nothing tells its elements apart yet, so its mask is
+// Smaller masks make numbers out of weights and activations that are too small to be normal in float32, which many processors compute
+// with a hundred times more slowly, and say no more than 0 does. A group of more than one element whose importances are all equal is not live: nothing tells its elements apart yet, so its mask is
 // 1 and its ratio gets no gradient. A lone element has rank ½ and is live from the start. sharpness is L: 1 for widths, 4 for heads and
 // blocks, 8 for a lone block. dst and c have equal length and may not overlap. O(n log n).
 func Mask(dst, c []float64, a, sharpness float64) (live bool) {
@@ -57,10 +58,15 @@ func Mask(dst, c []float64, a, sharpness float64) (live bool) {
 	Rank(dst, c)
 	slope := sharpness * float64(len(c))
 	for i, r := range dst {
-		dst[i] = sigmoid(slope * (r - a))
+		if dst[i] = sigmoid(slope * (r - a)); dst[i] < least {
+			dst[i] = 0
+		}
 	}
 	return true
 }
+
+// least is the smallest mask that is not 0.
+const least = 0x1p-60
 
 // MaskGrad writes ∂m/∂a of a mask m that Mask returned, with the same sharpness and the live flag that came with it.
 //

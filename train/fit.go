@@ -68,7 +68,7 @@ type Hook interface {
 type Options struct {
 	Teacher  *ir.Graph          // its outputs guide the training; nil for none
 	Hook     Hook               // nil for plain training
-	Inputs   []string           // further graph inputs to differentiate, such as masks
+	Inputs   []string           // further graph inputs to differentiate: masks, which are never below zero
 	Frozen   bool               // weights stay as they are
 	Journal  Journal            // nil keeps nothing
 	Resume   *rundir.Checkpoint // where to go on; nil starts anew
@@ -184,6 +184,7 @@ func (f *fit) prepare(ctx context.Context, g *ir.Graph, src *data.Source) (err e
 	}
 	p, err := program.Build(f.graph, program.Config{
 		Bind: bind, Training: true, Loss: lossName, Wrt: append(append([]string{}, f.names...), opt.Inputs...), Outputs: []string{f.logits},
+		NonNegative: opt.Inputs,
 	})
 	if err != nil {
 		return err
@@ -294,6 +295,7 @@ func (f *fit) advance() error {
 		if f.ema != nil {
 			f.ema.Update(f.values())
 		}
+		f.params.Changed()
 	}
 	f.step++
 	f.sum.Loss += loss
@@ -438,6 +440,7 @@ func (f *fit) restore(c *rundir.Checkpoint) error {
 			used++
 		}
 	}
+	f.params.Changed()
 	if used != len(c.Tensors) && len(faults) == 0 {
 		faults = append(faults, fmt.Errorf("it holds %d tensors, this run %d", len(c.Tensors), used))
 	}
@@ -458,6 +461,7 @@ func (f *fit) restore(c *rundir.Checkpoint) error {
 func (f *fit) result(g *ir.Graph) (*ir.Graph, error) {
 	if f.ema != nil {
 		f.ema.CopyTo(f.values())
+		f.params.Changed()
 	}
 	out := g.Clone()
 	if err := f.params.WriteTo(out); err != nil {

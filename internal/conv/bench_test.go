@@ -27,10 +27,23 @@ var benchmarks = []struct {
 	{"pruned/11-13@32", square(64, 32, 11, 13, 3, 1, 1, 1)},
 	{"pruned/27-13@16", square(64, 16, 27, 13, 3, 1, 1, 1)},
 	{"pruned/40-51@8", square(64, 8, 40, 51, 3, 1, 1, 1)},
-	{"resnet50/64-256@56", square(2, 56, 64, 256, 1, 1, 0, 1)},
-	{"resnet50/1024-256@14", square(4, 14, 1024, 256, 1, 1, 0, 1)},
-	{"resnet50/256-256@14", square(4, 14, 256, 256, 3, 1, 1, 1)},
-	{"resnet50/3-64@224s2", square(1, 224, 3, 64, 7, 2, 3, 1)},
+	{"resnet50/64-256@56", square(8, 56, 64, 256, 1, 1, 0, 1)},
+	{"resnet50/256-64@56", square(8, 56, 256, 64, 1, 1, 0, 1)},
+	{"resnet50/512-128@28", square(8, 28, 512, 128, 1, 1, 0, 1)},
+	{"resnet50/128-512@28", square(8, 28, 128, 512, 1, 1, 0, 1)},
+	{"resnet50/1024-256@14", square(8, 14, 1024, 256, 1, 1, 0, 1)},
+	{"resnet50/256-1024@14", square(8, 14, 256, 1024, 1, 1, 0, 1)},
+	{"resnet50/2048-512@7", square(8, 7, 2048, 512, 1, 1, 0, 1)},
+	{"resnet50/512-2048@7", square(8, 7, 512, 2048, 1, 1, 0, 1)},
+	{"resnet50/128-128@56s2", square(8, 56, 128, 128, 3, 2, 1, 1)},
+	{"resnet50/1024-2048@14s2", square(8, 14, 1024, 2048, 1, 2, 0, 1)},
+	{"mobilenet/96-24@56", square(16, 56, 96, 24, 1, 1, 0, 1)},
+	{"mobilenet/24-144@56", square(16, 56, 24, 144, 1, 1, 0, 1)},
+	{"mobilenet/64-384@14", square(16, 14, 64, 384, 1, 1, 0, 1)},
+	{"mobilenet/576-96@14", square(16, 14, 576, 96, 1, 1, 0, 1)},
+	{"mobilenet/320-1280@7", square(16, 7, 320, 1280, 1, 1, 0, 1)},
+	{"resnet50/256-256@14", square(8, 14, 256, 256, 3, 1, 1, 1)},
+	{"resnet50/3-64@224s2", square(8, 224, 3, 64, 7, 2, 3, 1)},
 	{"mobilenet/depthwise96@56", square(2, 56, 96, 96, 3, 1, 1, 96)},
 	{"mobilenet/depthwise96@56s2", square(2, 56, 96, 96, 3, 2, 1, 96)},
 	{"mobilenet/depthwise576@14", square(4, 14, 576, 576, 3, 1, 1, 576)},
@@ -59,7 +72,7 @@ func benchmarkShape(b *testing.B, name string, s Shape, workers int) {
 		name string
 		run  func(p *parallel.Pool)
 	}{
-		{"forward", func(p *parallel.Pool) { Forward(p, s, y, x, w, nil, scratch) }},
+		{"forward", func(p *parallel.Pool) { Forward(p, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, scratch) }},
 		{"datagrad", func(p *parallel.Pool) { DataGrad(p, s, dx, dy, w, scratch) }},
 		{"weightgrad", func(p *parallel.Pool) { WeightGrad(p, s, dw, x, dy, scratch) }},
 	} {
@@ -114,7 +127,7 @@ func benchmarkResNet20(b *testing.B) {
 	for b.Loop() {
 		for i, l := range layers {
 			for range l.times {
-				Forward(p, l.s, y, x, w, nil, scratch)
+				Forward(p, l.s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, scratch)
 				if i > 0 {
 					DataGrad(p, l.s, dx, y, w, scratch)
 				}

@@ -7,7 +7,8 @@
 // each worker copies a stripe of the image, with its padding, to memory that stays in its cache, and the tile kernels
 // read the rows of the product from there. The data gradient is the same computation over dy, once for each residue of the
 // pixel's position modulo the stride. The weight gradient sums outer products over the pixels of a fixed number of chunks,
-// which are then added in order. A depthwise convolution, whose products would have one column, has loops of its own.
+// which are then added in order. A depthwise convolution, whose products would have one column, has a way of its own: it reads
+// images in place, with several outputs of a row in registers.
 //
 // Nothing depends on the number of workers but the time and the scratch memory.
 package conv
@@ -65,48 +66,120 @@ func (s Shape) flat() Shape {
 	return s
 }
 
-// Forward computes y from x and w and, unless nil, bias of O elements:
+// Forward computes y from x and w and finishes it as the epilogue says:
 //
-//	y[n,i,j,o] = bias[o] + Σ_{p,q,c} w[o,p,q,c] · x[n, i·StrideH+p·DilH−PadTop, j·StrideW+q·DilW−PadLeft, g·C/Group+c]
+//	sum[n,i,j,o] = Σ_{p,q,c} w[o,p,q,c] · x[n, i·StrideH+p·DilH−PadTop, j·StrideW+q·DilW−PadLeft, g·C/Group+c]
 //
-// where g is the group of o and x counts as 0 outside the image. scratch has ScratchForward elements. A shape or slice that
-// does not fit is a panic, here and below.
-func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x, w, bias []T, scratch []T) {
-	s.check("forward", len(y), len(x), len(w), len(scratch), ScratchForward(s, p.Workers()))
-	if bias != nil && len(bias) < s.O {
-		panic(fmt.Sprintf("conv: forward: bias of %d elements for %d channels", len(bias), s.O))
+// where g is the group of o and x counts as 0 outside the image. y overlaps neither x nor w. scratch has ScratchForward elements. A
+// shape or slice that does not fit is a panic, here and below.
+func Forward[T kernel.Float](p *parallel.Pool, s Shape, y, x []T, w Filter[T], e Epilogue[T], scratch []T) {
+	weights := len(w.Raw)
+	if w.Packed != nil {
+		if len(w.Packed) < PackedLen(s) {
+			panic(fmt.Sprintf("conv: forward: %d packed weights of %d", len(w.Packed), PackedLen(s)))
+		}
+		weights = s.O * s.KH * s.KW * (s.C / s.Group)
+	}
+	s.check("forward", len(y), len(x), weights, len(scratch), ScratchForward(s, p.Workers()))
+	if e.Bias != nil && len(e.Bias) < s.O || e.Add != nil && len(e.Add) < s.N*s.OH*s.OW*s.O {
+		panic(fmt.Sprintf("conv: forward: bias of %d and addend of %d elements for %d channels", len(e.Bias), len(e.Add), s.O))
+	}
+	if e.Moments != nil && (e.Add != nil || e.Act.Kind != kernel.Identity) {
+		panic("conv: forward: moments are of the sum alone")
+	}
+	if s.Depthwise() {
+		depthForward(p, s, y, x, w, e, scratch)
+		return
+	}
+	if usesWinograd[T](s) {
+		j := getTiles[T](s, false, p.Workers())
+		j.run(p, y, x, w, e, scratch)
+		j.put()
+		return
 	}
 	j := get[T]()
 	j.forward(s.flat())
-	j.run(p, y, x, w, bias, scratch)
+	j.epilogue = e
+	slots := 0
+	if e.Moments != nil {
+		slots = j.units() * gatherLen(s.O)
+		j.gather.channels, j.gather.slots = s.O, scratch[:slots]
+	}
+	j.run(p, y, x, w, e.Bias, scratch[slots:])
+	if e.Moments != nil {
+		j.gather.combine(p, j.units(), e.Moments)
+		if j.apart && e.Bias != nil { // which came after the moments were taken
+			for c, b := range e.Bias[:s.O] {
+				e.Moments.Mean[c] += float64(b)
+			}
+		}
+	}
 	put(j)
 }
 
 // DataGrad computes dx, the gradient of a scalar by x, from dy, its gradient by y. scratch has ScratchDataGrad elements.
 func DataGrad[T kernel.Float](p *parallel.Pool, s Shape, dx, dy, w []T, scratch []T) {
 	s.check("data gradient", len(dy), len(dx), len(w), len(scratch), ScratchDataGrad(s, p.Workers()))
+	if s.Depthwise() {
+		depthDataGrad(p, s, dx, dy, w, scratch)
+		return
+	}
+	if usesWinograd[T](s) {
+		j := getTiles[T](s, true, p.Workers())
+		j.run(p, dx, dy, Filter[T]{Raw: w}, Epilogue[T]{}, scratch)
+		j.put()
+		return
+	}
 	j := get[T]()
 	j.dataGrad(s.flat())
-	j.run(p, dx, dy, w, nil, scratch)
+	j.run(p, dx, dy, Filter[T]{Raw: w}, nil, scratch)
 	put(j)
 }
 
 // WeightGrad computes dw, the gradient of a scalar by w, from x and dy. scratch has ScratchWeightGrad elements.
 func WeightGrad[T kernel.Float](p *parallel.Pool, s Shape, dw, x, dy []T, scratch []T) {
 	s.check("weight gradient", len(dy), len(x), len(dw), len(scratch), ScratchWeightGrad(s, p.Workers()))
+	if s.Depthwise() {
+		depthWeightGrad(p, s, dw, x, dy, scratch)
+		return
+	}
+	if usesWinograd[T](s) {
+		weightGradByTiles(p, s, dw, x, dy, scratch)
+		return
+	}
+	if s.pointwise() {
+		pointWeightGrad(p, s, dw, x, dy, scratch)
+		return
+	}
 	weightGrad(p, s.flat(), dw, x, dy, scratch)
 }
 
 // ScratchForward returns the elements of scratch memory Forward needs on a pool of so many workers.
 func ScratchForward(s Shape, workers int) int {
+	if s.Depthwise() {
+		return PackedLen(s) + depthUnits(s)*gatherLen(s.O)
+	}
 	g := forwardGrid(s.flat())
-	return packedLen(s, s.C, s.O) + g.scratch(workers)
+	n := g.units()*gatherLen(s.O) + packedLen(s, s.C, s.O) + g.scratch(workers)
+	if s.winograd() {
+		t := tilingOf(s)
+		n = max(n, t.packedLen()+t.scratchLen(workers))
+	}
+	return n
 }
 
 // ScratchDataGrad returns the elements of scratch memory DataGrad needs on a pool of so many workers.
 func ScratchDataGrad(s Shape, workers int) int {
+	if s.Depthwise() {
+		return PackedLen(s)
+	}
 	g := dataGrid(s.flat())
-	return packedLen(s, s.O, s.C) + g.scratch(workers)
+	n := packedLen(s, s.O, s.C) + g.scratch(workers)
+	if s.winograd() {
+		t := tilingOf(s.adjoint())
+		n = max(n, t.packedLen()+t.scratchLen(workers))
+	}
+	return n
 }
 
 // packedLen is the size of packed weights from in to out channels: for each group a row for each tap and input channel, of the
@@ -129,12 +202,13 @@ func get[T kernel.Float]() *job[T] {
 		return j
 	}
 	j := new(job[T])
-	j.packFn, j.unitFn = j.pack, j.compute
+	j.packFn, j.unitFn, j.finishFn = j.pack, j.compute, j.finish
 	return j
 }
 
 func put[T kernel.Float](j *job[T]) {
 	var t T
 	j.dst, j.src, j.weights, j.bias, j.packed, j.copied = nil, nil, nil, nil, nil, nil
+	j.epilogue = Epilogue[T]{}
 	jobs[unsafe.Sizeof(t)/8].Put(j)
 }

@@ -139,16 +139,19 @@ func checkShape[T kernel.Float](s Shape, rng *rand.Rand, p *parallel.Pool) error
 	})
 	workers := p.Workers()
 	scratch := func(n int) []T { s, _ := guard[T](rng, n); return s }
-	Forward(p, s, y, x, w, nil, scratch(ScratchForward(s, workers)))
+	Forward(p, s, y, x, Filter[T]{Raw: w}, Epilogue[T]{}, scratch(ScratchForward(s, workers)))
 	if !slices.Equal(y, wantY) {
 		return fmt.Errorf("forward differs")
 	}
 	for i := range wantY {
 		wantY[i] += bias[i%s.O]
 	}
-	Forward(p, s, y, x, w, bias, scratch(ScratchForward(s, workers)))
+	Forward(p, s, y, x, Filter[T]{Raw: w}, Epilogue[T]{Bias: bias}, scratch(ScratchForward(s, workers)))
 	if !slices.Equal(y, wantY) {
 		return fmt.Errorf("forward with bias differs")
+	}
+	if err := checkEpilogue(s, rng, p, x, w, bias, wantY); err != nil {
+		return err
 	}
 	DataGrad(p, s, dx, dy, w, scratch(ScratchDataGrad(s, workers)))
 	if !slices.Equal(dx, wantDx) {
@@ -223,15 +226,38 @@ func testBits(t *testing.T) {
 		for _, workers := range []int{1, 2, 3, 8} {
 			p := parallel.New(workers)
 			y, dx, dw := make([]float32, ny), make([]float32, nx), make([]float32, nw)
-			Forward(p, s, y, x, w, nil, make([]float32, ScratchForward(s, workers)))
+			Forward(p, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, make([]float32, ScratchForward(s, workers)))
 			DataGrad(p, s, dx, dy, w, make([]float32, ScratchDataGrad(s, workers)))
 			WeightGrad(p, s, dw, x, dy, make([]float32, ScratchWeightGrad(s, workers)))
+			m := Moments{Mean: make([]float64, s.O), Squares: make([]float64, s.O)}
+			Forward(p, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{Moments: &m}, make([]float32, ScratchForward(s, workers)))
 			p.Close()
-			if got := slices.Concat(y, dx, dw); want == nil {
+			moments := make([]float32, 0, 4*s.O) // both halves of the numbers
+			for _, v := range slices.Concat(m.Mean, m.Squares) {
+				moments = append(moments, float32(v), float32(v-float64(float32(v))))
+			}
+			if got := slices.Concat(y, dx, dw, moments); want == nil {
 				want = got
 			} else if !slices.Equal(got, want) {
 				t.Fatalf("seed %d: %+v: %d workers differ from one", seed, s, workers)
 			}
+		}
+	}
+}
+
+// Results too large for any cache take a way of their own.
+func TestManyOutputsMatchTheDefinition(t *testing.T) {
+	if testing.Short() {
+		t.Skip("millions of outputs")
+	}
+	p := parallel.New(2)
+	defer p.Close()
+	for _, s := range []Shape{square(4, 150, 4, 96, 1, 1, 0, 1), square(2, 150, 2, 192, 2, 1, 1, 1), square(2, 200, 112, 2, 1, 1, 0, 1)} {
+		if f, d := forwardGrid(s.flat()), dataGrid(s.flat()); !f.apart && !d.apart {
+			t.Fatalf("%+v has too few outputs", s)
+		}
+		if err := checkShape[float32](s, rand.New(rand.NewPCG(6, 0)), p); err != nil {
+			t.Errorf("%+v: %v", s, err)
 		}
 	}
 }
@@ -242,7 +268,7 @@ func TestNaNPassesThroughWhereItBelongs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 0))
 	x, w, y := normal(rng, nx), normal(rng, nw), make([]float32, ny)
 	x[(2*6+3)*11+4] = float32(math.NaN()) // pixel (2, 3)
-	Forward(nil, s, y, x, w, nil, make([]float32, ScratchForward(s, 1)))
+	Forward(nil, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, make([]float32, ScratchForward(s, 1)))
 	for i := range s.OH {
 		for j := range s.OW {
 			near := 1 <= i && i <= 3 && 2 <= j && j <= 4
@@ -259,18 +285,19 @@ func TestCallsDoNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("sync.Pool forgets at random under the race detector")
 	}
-	s := square(2, 8, 16, 16, 3, 2, 1, 1)
-	nx, nw, ny := s.sizes()
 	p := parallel.New(2)
 	defer p.Close()
-	x, w, y := make([]float32, nx), make([]float32, nw), make([]float32, ny)
-	scratch := make([]float32, max(ScratchForward(s, 2), ScratchDataGrad(s, 2), ScratchWeightGrad(s, 2)))
-	if n := testing.AllocsPerRun(50, func() {
-		Forward(p, s, y, x, w, nil, scratch)
-		DataGrad(p, s, x, y, w, scratch)
-		WeightGrad(p, s, w, x, y, scratch)
-	}); n >= 1 {
-		t.Errorf("%v allocations", n)
+	for _, s := range []Shape{square(2, 8, 16, 16, 3, 2, 1, 1), square(2, 8, 16, 16, 3, 2, 1, 16), square(2, 3, 16, 16, 5, 1, 2, 16)} {
+		nx, nw, ny := s.sizes()
+		x, w, y := make([]float32, nx), make([]float32, nw), make([]float32, ny)
+		scratch := make([]float32, max(ScratchForward(s, 2), ScratchDataGrad(s, 2), ScratchWeightGrad(s, 2)))
+		if n := testing.AllocsPerRun(50, func() {
+			Forward(p, s, y, x, Filter[float32]{Raw: w}, Epilogue[float32]{}, scratch)
+			DataGrad(p, s, x, y, w, scratch)
+			WeightGrad(p, s, w, x, y, scratch)
+		}); n >= 1 {
+			t.Errorf("%+v: %v allocations", s, n)
+		}
 	}
 }
 

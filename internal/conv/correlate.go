@@ -14,7 +14,6 @@ type job[T kernel.Float] struct {
 	groups     int
 	srcC, dstC int // channels of one group
 	shape      Shape
-	depth      bool
 	transposed bool // DataGrad: the weights are read with input and output exchanged
 
 	phases []phase
@@ -23,10 +22,14 @@ type job[T kernel.Float] struct {
 	rowC   int           // destination elements from one row of positions to the next
 
 	dst, src, weights, bias []T
+	ones, shift             []T // of the outputs' channels, for finishUnit
 	packed, copied          []T
 	workers                 int
 
-	packFn, unitFn func(worker, lo, hi int)
+	epilogue Epilogue[T]
+	gather   gather[T]
+
+	packFn, unitFn, finishFn func(worker, lo, hi int)
 }
 
 // phase is one set of output positions that share their taps.
@@ -50,12 +53,9 @@ type weightBlock struct {
 
 // forward prepares the one phase of Forward.
 func (j *job[T]) forward(s Shape) {
-	j.shape, j.depth, j.transposed = s, s.Depthwise(), false
+	j.shape, j.transposed = s, false
 	j.grid = forwardGrid(s)
 	j.groups, j.srcC, j.dstC = s.Group, s.C/s.Group, s.O/s.Group
-	if j.depth {
-		j.groups, j.dstC = 1, s.C
-	}
 	j.imageC, j.rowC = s.OH*s.OW*s.O, s.OW*s.O
 	j.reset(1)
 	f := &j.phases[0]
@@ -82,12 +82,9 @@ func (j *job[T]) forward(s Shape) {
 
 // dataGrad prepares the StrideH·StrideW phases of DataGrad.
 func (j *job[T]) dataGrad(s Shape) {
-	j.shape, j.depth, j.transposed = s, s.Depthwise(), true
+	j.shape, j.transposed = s, true
 	j.grid = dataGrid(s)
 	j.groups, j.srcC, j.dstC = s.Group, s.O/s.Group, s.C/s.Group
-	if j.depth {
-		j.groups, j.dstC = 1, s.C
-	}
 	j.imageC, j.rowC = s.H*s.W*s.C, s.StrideH*s.W*s.C
 	j.reset(s.StrideH * s.StrideW)
 	packed := 0
@@ -165,13 +162,34 @@ func (j *job[T]) positions(f *phase, dstH, dstW, srcH, srcW int) {
 	}
 }
 
-// run packs the weights and does all units.
-func (j *job[T]) run(p *parallel.Pool, dst, src, w, bias, scratch []T) {
-	j.dst, j.src, j.weights, j.bias, j.workers = dst, src, w, bias, p.Workers()
-	size := j.groups*j.groupLen() + kernel.Lanes
-	j.packed, j.copied = kernel.Align(scratch[:size]), scratch[size:]
-	p.ForWorker(j.groups*len(j.blocks), 1, j.packFn)
-	p.ForWorker(j.units(), 1, j.unitFn)
+// run packs the weights, unless they are, and does all units.
+func (j *job[T]) run(p *parallel.Pool, dst, src []T, w Filter[T], bias, scratch []T) {
+	j.dst, j.src, j.weights, j.bias, j.workers = dst, src, w.Raw, bias, p.Workers()
+	if j.apart {
+		j.prepareFinish()
+	}
+	if w.Packed != nil {
+		j.packed, j.copied = kernel.Align(w.Packed), scratch
+	} else {
+		size := j.groups*j.groupLen() + kernel.Lanes
+		j.packed, j.copied = kernel.Align(scratch[:size]), scratch[size:]
+		p.ForWorker(j.groups*len(j.blocks)*j.panelCount(), 1, j.packFn)
+	}
+	p.ForWorker(j.units()*j.parts, 1, j.unitFn)
+	if !j.transposed && j.parts > 1 { // whose units are not complete before
+		p.ForWorker(j.units(), 1, j.finishFn)
+	}
+}
+
+// prepareFinish sets the parameters of the loop that stores results: times one, plus the bias.
+func (j *job[T]) prepareFinish() {
+	n := j.groups * j.dstC
+	for len(j.ones) < n {
+		j.ones = append(j.ones, 1)
+	}
+	j.shift = slices.Grow(j.shift[:0], n)[:n]
+	clear(j.shift)
+	copy(j.shift, j.bias)
 }
 
 // groupLen is the size of one group's packed weights.
@@ -182,92 +200,123 @@ func (j *job[T]) panels(group int, f *phase) []T {
 	return j.packed[group*j.groupLen()+f.packed*roundUp(j.dstC):]
 }
 
-// pack copies the weights of some taps of some groups into panels.
+// panelCount is how many panels the output channels of a group make.
+func (j *job[T]) panelCount() int {
+	n := 0
+	for col := 0; col < j.dstC; n++ {
+		col += kernel.PanelWidth[T](j.dstC - col)
+	}
+	return n
+}
+
+// pack copies weights into panels: items lo to hi, each one panel of one tap of one group.
 func (j *job[T]) pack(_, lo, hi int) {
-	taps := j.shape.KH * j.shape.KW
+	taps, count := j.shape.KH*j.shape.KW, j.panelCount()
 	for i := lo; i < hi; i++ {
-		group, b := i/len(j.blocks), j.blocks[i%len(j.blocks)]
+		group, b, panel := i/count/len(j.blocks), j.blocks[i/count%len(j.blocks)], i%count
 		f := &j.phases[b.phase]
 		panels := j.panels(group, f)
-		if j.depth {
-			for c := range j.dstC {
-				panels[b.offset*j.dstC+c] = j.weights[c*taps+b.tap]
-			}
-			continue
+		col := 0
+		for range panel {
+			col += kernel.PanelWidth[T](j.dstC - col)
 		}
-		for col := 0; col < j.dstC; {
-			nr := kernel.PanelWidth[T](j.dstC - col)
-			cols := min(nr, j.dstC-col)
-			dst := panels[col*f.k+b.offset*nr:]
+		nr := kernel.PanelWidth[T](j.dstC - col)
+		cols := min(nr, j.dstC-col)
+		dst := panels[col*f.k+b.offset*nr:]
+		if !j.transposed {
+			kernel.Transpose(dst, nr, j.weights[((group*j.dstC+col)*taps+b.tap)*j.srcC:], taps*j.srcC, cols, j.srcC)
+		}
+		for k := range j.srcC {
+			row := dst[k*nr:][:nr]
 			if j.transposed {
-				for k := range j.srcC {
-					row := dst[k*nr:][:nr]
-					copy(row[:cols], j.weights[((group*j.srcC+k)*taps+b.tap)*j.dstC+col:])
-					clear(row[cols:])
-				}
-			} else {
-				for q := range nr {
-					if q >= cols {
-						for k := range j.srcC {
-							dst[k*nr+q] = 0
-						}
-						continue
-					}
-					for k, x := range j.weights[((group*j.dstC+col+q)*taps+b.tap)*j.srcC:][:j.srcC] {
-						dst[k*nr+q] = x
-					}
-				}
+				copy(row[:cols], j.weights[((group*j.srcC+k)*taps+b.tap)*j.dstC+col:])
 			}
-			col += nr
+			clear(row[cols:])
 		}
 	}
 }
 
 // compute does units lo to hi.
 func (j *job[T]) compute(worker, lo, hi int) {
+	memory, size := kernel.Align(j.copied), 0
+	if j.padded {
+		size += j.stripeBuffer()
+	}
+	if j.apart {
+		size += roundUp(j.unitC)
+	}
+	memory = memory[worker*size:][:size]
 	var stripe []T
 	if j.padded {
-		stripe = kernel.Align(j.copied)[worker*j.stripeBuffer():][:j.stripeBuffer()]
+		stripe, memory = memory[:j.stripeBuffer()], memory[j.stripeBuffer():]
 	}
-	for u := lo; u < hi; u++ {
+	loaded := -1
+	for i := lo; i < hi; i++ {
+		u, part := i/j.parts, i%j.parts
 		image, row, rows := j.unit(u)
 		src := stripe
-		if j.padded {
+		if j.padded && u != loaded {
+			loaded = u
 			load(&j.grid, stripe, j.src, image, row, rows)
-		} else {
+		}
+		if !j.padded {
 			src = j.src[((image*j.h+row*j.stepH+j.top)*j.w+j.left)*j.c:]
+		}
+		at := image*j.imageC + row*j.rowC
+		dst := j.dst[at:]
+		if j.apart {
+			dst = memory
 		}
 		for i := range j.phases {
 			f := &j.phases[i]
 			if n := min(rows, f.rows-row); n > 0 && f.cols > 0 {
-				j.phase(f, j.dst[image*j.imageC+row*j.rowC+f.origin:], src, n*f.cols)
+				j.phase(f, dst[f.origin:], src, n*f.cols, part)
 			}
 		}
+		if j.parts == 1 && (j.apart || !j.transposed) {
+			j.finishUnit(u, at, at+rows*j.rowC, dst[:rows*j.rowC])
+		}
+	}
+}
+
+// finish applies the epilogue to units lo to hi.
+func (j *job[T]) finish(_, lo, hi int) {
+	for u := lo; u < hi; u++ {
+		image, row, rows := j.unit(u)
+		at := image*j.imageC + row*j.rowC
+		j.finishUnit(u, at, at+rows*j.rowC, j.dst[at:at+rows*j.rowC])
 	}
 }
 
 // panelLen is about how many weights are used for all positions of a stripe before the next are read: half a first-level cache.
 const panelLen = 6 << 10
 
-// phase computes n positions of one phase for all groups. The sums are cut into blocks by the taps, or within a tap if that is long,
+// phase computes n positions of one phase for all groups, and of their panels those of one part. The sums are cut into blocks by the taps, or within a tap if that is long,
 // from the shape alone.
-func (j *job[T]) phase(f *phase, dst, src []T, n int) {
+func (j *job[T]) phase(f *phase, dst, src []T, n, part int) {
+	count := j.panelCount()
+	first, last := part*count/j.parts, (part+1)*count/j.parts
 	dstRow, srcRow := f.dstRow[:n], f.srcRow[:n]
+	bias := j.bias != nil && !j.apart
 	for group := range j.groups {
-		if f.k == 0 || j.bias != nil {
-			j.fill(dst, dstRow, group)
-		}
 		panels := j.panels(group, f)
-		if j.depth && f.k > 0 {
-			kernel.Depth(dst, dstRow, src, srcRow, f.taps, panels, j.dstC, j.dstC, j.bias != nil)
-			continue
-		}
-		for col := 0; col < j.dstC && f.k > 0; {
+		for col, i := 0, 0; i < last; i++ {
 			nr := kernel.PanelWidth[T](j.dstC - col)
 			cols := min(nr, j.dstC-col)
+			if i < first {
+				col += nr
+				continue
+			}
+			if f.k == 0 || bias {
+				j.fill(dst, dstRow, group*j.dstC+col, cols)
+			}
+			if f.k == 0 {
+				col += nr
+				continue
+			}
 			panel := panels[col*f.k:]
 			c, a := dst[group*j.dstC+col:], src[group*j.srcC:]
-			add := j.bias != nil
+			add := bias
 			if taps := panelLen / (f.run * nr); taps > 0 {
 				for t := 0; t < len(f.taps); t += taps {
 					kernel.Dot(c, dstRow, a, srcRow, f.taps[t:min(t+taps, len(f.taps))], f.run, panel[t*f.run*nr:], nr, cols, add)
@@ -287,14 +336,14 @@ func (j *job[T]) phase(f *phase, dst, src []T, n int) {
 	}
 }
 
-// fill sets positions to the bias of a group, or to zero.
-func (j *job[T]) fill(dst []T, rows []int, group int) {
+// fill sets some channels of positions to their bias, or to zero.
+func (j *job[T]) fill(dst []T, rows []int, channel, n int) {
 	for _, r := range rows {
-		line := dst[r+group*j.dstC:][:j.dstC]
-		if j.bias == nil {
+		line := dst[r+channel:][:n]
+		if j.bias == nil || j.apart {
 			clear(line)
 		} else {
-			copy(line, j.bias[group*j.dstC:])
+			copy(line, j.bias[channel:])
 		}
 	}
 }

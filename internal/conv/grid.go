@@ -11,7 +11,11 @@ type grid struct {
 	top, left    int // may be negative
 	extH, extW   int
 	stripe       int // rows of one unit
+	parts        int // into how many the output channels are cut where there are few units
 	padded       bool
+	// apart: outputs are computed in memory that stays in a cache and then stored past the caches, since there are too many to stay in any.
+	apart bool
+	unitC int // outputs of a unit
 }
 
 // forwardGrid is the walk over x for the positions of y.
@@ -20,7 +24,7 @@ func forwardGrid(s Shape) grid {
 		n: s.N, h: s.H, w: s.W, c: s.C, rows: s.OH, cols: s.OW, stepH: s.StrideH, stepW: s.StrideW,
 		top: -s.PadTop, left: -s.PadLeft, extH: (s.KH-1)*s.DilH + 1, extW: (s.KW-1)*s.DilW + 1,
 	}
-	return g.cut()
+	return g.cut(s, s.O)
 }
 
 // dataGrid is the walk over dy for the positions of dx divided by the stride. Position i stands for the rows i·StrideH+r,
@@ -33,7 +37,9 @@ func dataGrid(s Shape) grid {
 		rows: (s.H + s.StrideH - 1) / s.StrideH, cols: (s.W + s.StrideW - 1) / s.StrideW,
 		top: top, left: left, extH: bottom - top + 1, extW: right - left + 1,
 	}
-	return g.cut()
+	g = g.cut(s, s.C)
+	g.apart = g.apart && s.StrideH == 1 && s.StrideW == 1 // else the positions of a phase have gaps
+	return g
 }
 
 // reach returns the least and greatest distance in dy at which a tap of any residue lies.
@@ -54,17 +60,39 @@ const (
 	stripeLen = 16 << 10
 	// minUnits is into how many units a call is cut if its shape allows it, so that a small batch still occupies all cores.
 	minUnits = 32
+	// Where there are many weights, every unit reads them from a far cache, so a unit has at least manyPixels positions, and up to
+	// longStripe elements of the source; then output channels are cut to make minParts pieces of work.
+	manyWeights = 64 << 10
+	manyPixels  = 128
+	longStripe  = 96 << 10
+	minParts    = 16
+	partWidth   = 96 // output channels that are worth a piece of their own
+	apartLen    = 8 << 20
 )
 
 // cut chooses the stripes, from the shape alone.
-func (g grid) cut() grid {
+func (g grid) cut(s Shape, out int) grid {
+	g.parts = 1
 	g.padded = g.top < 0 || g.left < 0 || (g.rows-1)*g.stepH+g.top+g.extH > g.h || (g.cols-1)*g.stepW+g.left+g.extW > g.w
 	row := g.width() * g.c * g.stepH
-	g.stripe = max(1, (stripeLen-g.width()*g.c*(g.extH-g.stepH))/row)
+	many := s.Group == 1 && s.KH*s.KW*s.C*s.O >= manyWeights
+	long := stripeLen
+	if many {
+		long = longStripe
+	}
+	g.stripe = max(1, (long-g.width()*g.c*(g.extH-g.stepH))/row)
 	if few := minUnits / max(1, g.n); few > 1 {
 		g.stripe = min(g.stripe, (g.rows+few-1)/few)
 	}
+	if many {
+		g.stripe = min(g.rows, max(g.stripe, (manyPixels+g.cols-1)/g.cols))
+	}
 	g.stripe = g.even(g.stripe)
+	if many && g.units() < minParts {
+		g.parts = max(1, min((minParts+g.units()-1)/g.units(), out/partWidth))
+	}
+	g.unitC = g.stripe * g.cols * out
+	g.apart = g.parts == 1 && out%kernel.Lanes == 0 && g.n*g.rows*g.cols*out >= apartLen
 	return g
 }
 
@@ -103,10 +131,14 @@ func (g grid) stripeBuffer() int { return roundUp(g.height()*g.width()*g.c + ker
 
 // scratch is the memory the stripes of so many workers need.
 func (g grid) scratch(workers int) int {
-	if !g.padded {
-		return 0
+	n := kernel.Lanes
+	if g.padded {
+		n += workers * g.stripeBuffer()
 	}
-	return workers*g.stripeBuffer() + kernel.Lanes
+	if g.apart {
+		n += workers * roundUp(g.unitC)
+	}
+	return n
 }
 
 // load copies the source of a unit with its padding to dst, row by row.

@@ -34,21 +34,17 @@ type weightPlan struct {
 	chunks int
 	parts  int // pieces of the weights
 	blocks int // of at most blockRows rows of one tap of one group
-	depth  bool
 }
 
 func planWeights(s Shape) weightPlan {
 	p := weightPlan{
 		grid: forwardGrid(s), group: s.Group, in: s.C / s.Group, out: s.O / s.Group,
-		taps: s.KH * s.KW, depth: s.Depthwise(),
+		taps: s.KH * s.KW,
 	}
-	p.padded = true // always copied: Outer reads past the last pixel
+	p.padded, p.apart = true, false // always copied: Outer reads past the last pixel
 	p.run = p.in
 	if s.DilW == 1 && s.Group == 1 {
 		p.taps, p.run = s.KH, s.KW*p.in
-	}
-	if p.depth {
-		p.group, p.in, p.out, p.run = 1, 1, s.C, 1
 	}
 	p.outs = roundUp(p.out)
 	row := p.width()*p.c*p.stepH + p.cols*s.O
@@ -56,9 +52,6 @@ func planWeights(s Shape) weightPlan {
 	p.blocks = p.group * p.taps * ((p.run + blockRows - 1) / blockRows)
 	p.chunks = max(1, min(maxChunks, maxPartial/p.partial(), p.units()))
 	p.parts = min((minTasks+p.chunks-1)/p.chunks, p.blocks)
-	if p.depth {
-		p.parts = 1
-	}
 	return p
 }
 
@@ -67,8 +60,19 @@ func (p *weightPlan) partial() int { return p.group * p.taps * p.run * p.outs }
 
 // ScratchWeightGrad returns the elements of scratch memory WeightGrad needs on a pool of so many workers.
 func ScratchWeightGrad(s Shape, workers int) int {
+	if s.pointwise() {
+		p := pointPlanOf(s)
+		return p.scratch(workers)
+	}
+	if s.Depthwise() {
+		return depthSumsScratch(s)
+	}
 	p := planWeights(s.flat())
-	return p.chunks*p.partial() + kernel.Lanes + p.scratch(workers)
+	n := p.chunks*p.partial() + kernel.Lanes + p.scratch(workers)
+	if s.winograd() {
+		n = max(n, scratchSums(s, workers))
+	}
+	return n
 }
 
 // weightJob is one WeightGrad, kept between calls for its memory and its functions.
@@ -97,7 +101,7 @@ func weightGrad[T kernel.Float](p *parallel.Pool, s Shape, dw, x, dy, scratch []
 	j.partials, j.copied = kernel.Align(scratch[:size]), scratch[size:]
 	j.offsets = j.offsets[:0]
 	for i := range s.KH {
-		if j.taps == s.KH && !j.depth {
+		if j.taps == s.KH {
 			j.offsets = append(j.offsets, i*s.DilH*j.pitch())
 			continue
 		}
@@ -123,11 +127,6 @@ func (j *weightJob[T]) tasks(worker, lo, hi int) {
 			image, row, rows := j.unit(u)
 			load(&j.grid, stripe, j.x, image, row, rows)
 			dy := j.dy[(image*j.rows+row)*j.cols*j.shape.O:]
-			if j.depth {
-				kernel.DepthOuter(partial, j.outs, stripe, j.stepW*j.c, j.stepH*j.pitch(), j.offsets, dy,
-					j.shape.O, j.cols*j.shape.O, rows, j.cols, j.c, u > first)
-				continue
-			}
 			for b := part * j.blocks / j.parts; b < (part+1)*j.blocks/j.parts; b++ {
 				j.block(partial, b, stripe, dy, rows, u > first)
 			}
@@ -162,20 +161,14 @@ func (j *weightJob[T]) sums(_, lo, hi int) {
 	k := j.taps * j.run // weights of one output channel
 	for o := lo; o < hi; {
 		group, at := o/j.out, o%j.out
-		n := min(kernel.Lanes, hi-o, j.out-at)
+		n := min(hi-o, j.out-at)
 		for i := range k {
-			var sum [kernel.Lanes]T
-			p := (group*k+i)*j.outs + at
-			copy(sum[:n], j.partials[p:])
+			sum := j.partials[(group*k+i)*j.outs+at:][:n]
 			for chunk := 1; chunk < j.chunks; chunk++ {
-				for q, x := range j.partials[chunk*j.partial()+p:][:n] {
-					sum[q] += x
-				}
-			}
-			for q, x := range sum[:n] {
-				j.dw[(o+q)*k+i] = x
+				kernel.Add(sum, sum, j.partials[chunk*j.partial()+(group*k+i)*j.outs+at:])
 			}
 		}
+		kernel.Transpose(j.dw[o*k:], k, j.partials[group*k*j.outs+at:], j.outs, k, n)
 		o += n
 	}
 }

@@ -14,6 +14,8 @@ type binder[T kernel.Float] func(m *Machine[T], in *program.Instr) func()
 func binders[T kernel.Float]() map[program.Op]binder[T] {
 	return map[program.Op]binder[T]{
 		program.Conv:             bindConv[T],
+		program.ConvPack:         bindConvPack[T],
+		program.Fold:             bindFold[T],
 		program.ConvData:         bindConvData[T],
 		program.ConvWeight:       bindConvWeight[T],
 		program.Gemm:             bindGemm[T],
@@ -27,6 +29,7 @@ func binders[T kernel.Float]() map[program.Op]binder[T] {
 		program.PreluGrad:        bindPreluGrad[T],
 		program.Sum:              bindSum[T],
 		program.SumProduct:       bindSum[T],
+		program.ScaleGrad:        bindScaleGrad[T],
 		program.Expand:           bindExpand[T],
 		program.MaxPool:          bindMaxPool[T],
 		program.MaxPoolGrad:      bindMaxPoolGrad[T],
@@ -50,6 +53,18 @@ func binders[T kernel.Float]() map[program.Op]binder[T] {
 		program.CrossEntropyGrad: bindCrossEntropyGrad[T],
 		program.Dist:             bindDist[T],
 		program.DistGrad:         bindDistGrad[T],
+		program.Suppress:         bindSuppress[T],
+		program.NonZero:          bindNonZero[T],
+		program.Where:            bindWhere[T],
+		program.Extreme:          bindExtreme[T],
+		program.Arg:              bindArg[T],
+		program.TopK:             bindTopK[T],
+		program.CumSum:           bindCumSum[T],
+		program.Pick:             bindPick[T],
+		program.Put:              bindPut[T],
+		program.Mix:              bindMix[T],
+		program.RowNorm:          bindRowNorm[T],
+		program.RowNormGrad:      bindRowNormGrad[T],
 	}
 }
 
@@ -70,13 +85,37 @@ func (m *Machine[T]) scratchLen(in *program.Instr) int {
 }
 
 func bindConv[T kernel.Float](m *Machine[T], in *program.Instr) func() {
-	s := in.Attr.(program.ConvAttr).Shape
-	y, x, w := m.slice(in.Out[0]), m.slice(in.In[0]), m.slice(in.In[1])
-	var bias []T
-	if len(in.In) > 2 {
-		bias = m.slice(in.In[2])
+	a := in.Attr.(program.ConvAttr)
+	y, x := m.slice(in.Out[0]), m.slice(in.In[0])
+	filter := conv.Filter[T]{Raw: m.slice(in.In[1])}
+	if a.Packed {
+		filter = conv.Filter[T]{Packed: filter.Raw}
 	}
-	return func() { conv.Forward(m.pool, s, y, x, w, bias, m.scratch) }
+	finish := conv.Epilogue[T]{Act: a.Act}
+	if len(in.In) > 2 {
+		finish.Bias = m.slice(in.In[2])
+	}
+	if len(in.In) > 3 {
+		finish.Add = m.slice(in.In[3])
+	}
+	if len(in.Out) == 1 {
+		return func() { conv.Forward(m.pool, a.Shape, y, x, filter, finish, m.scratch) }
+	}
+	moments := conv.Moments{Mean: make([]float64, a.Shape.O), Squares: make([]float64, a.Shape.O)}
+	finish.Moments = &moments
+	mean, squares := m.slice(in.Out[1]), m.slice(in.Out[2])
+	return func() {
+		conv.Forward(m.pool, a.Shape, y, x, filter, finish, m.scratch)
+		for c := range moments.Mean {
+			mean[c], squares[c] = T(moments.Mean[c]), T(moments.Squares[c])
+		}
+	}
+}
+
+func bindConvPack[T kernel.Float](m *Machine[T], in *program.Instr) func() {
+	s := in.Attr.(program.ConvAttr).Shape
+	packed, w := m.slice(in.Out[0]), m.slice(in.In[0])
+	return func() { conv.Pack(m.pool, s, packed[:conv.PackedLen(s)], w) }
 }
 
 func bindConvData[T kernel.Float](m *Machine[T], in *program.Instr) func() {

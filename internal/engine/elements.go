@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"math"
-
 	"github.com/dms-go/dms/internal/kernel"
 	"github.com/dms-go/dms/internal/program"
 )
@@ -16,49 +14,13 @@ func bindUnary[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	return func() { m.pool.For(n, grain, body) }
 }
 
-// unaryLoop is y = f(x) over slices of equal length; the cheap functions have loops of their own.
+// unaryLoop is y = f(x) over slices of equal length.
 func unaryLoop[T kernel.Float](a program.UnaryAttr) func(y, x []T) {
-	pa, pb := T(a.A), T(a.B)
-	switch a.Function {
-	case "relu":
-		return kernel.Relu[T]
-	case "clip":
-		return func(y, x []T) {
-			x = x[:len(y)]
-			for i, v := range x {
-				y[i] = min(max(v, pa), pb)
-			}
-		}
-	case "scale":
-		return func(y, x []T) { kernel.Scale(y, pa, x) }
-	case "leaky":
-		return func(y, x []T) {
-			x = x[:len(y)]
-			for i, v := range x {
-				y[i] = max(v, 0) + pa*min(v, 0)
-			}
-		}
-	case "hardsigmoid":
-		return func(y, x []T) {
-			x = x[:len(y)]
-			for i, v := range x {
-				y[i] = min(max(pa*v+pb, 0), 1)
-			}
-		}
-	case "hardswish":
-		return func(y, x []T) {
-			x = x[:len(y)]
-			for i, v := range x {
-				y[i] = v * min(max(v*(1.0/6)+0.5, 0), 1)
-			}
-		}
-	case "sigmoid":
-		return func(y, x []T) {
-			x = x[:len(y)]
-			for i, v := range x {
-				y[i] = T(1 / (1 + math.Exp(-float64(v))))
-			}
-		}
+	if f, ok := a.Activation(); ok {
+		return func(y, x []T) { kernel.Activate(y, x, f) }
+	}
+	if a.Function == "scale" {
+		return func(y, x []T) { kernel.Scale(y, T(a.A), x) }
 	}
 	f := program.Functions[a.Function].F
 	return func(y, x []T) {
@@ -130,15 +92,6 @@ func unaryGradLoop[T kernel.Float](a program.UnaryAttr) func(dx, dy, v []T) {
 			dx[i] = dy[i] * T(f(float64(x), a.A, a.B))
 		}
 	}
-}
-
-// one is 1 where the condition holds. Signs of activations are random, so a branch on them would be mispredicted half of the time; this is
-// none, and the product with it keeps NaN and turns infinite gradients at masked places into NaN.
-func one(on bool) int32 {
-	if on {
-		return 1
-	}
-	return 0
 }
 
 func bindPrelu[T kernel.Float](m *Machine[T], in *program.Instr) func() {
@@ -213,4 +166,12 @@ func mix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31
+}
+
+// one is 1 where the condition holds, without a branch.
+func one(on bool) int32 {
+	if on {
+		return 1
+	}
+	return 0
 }

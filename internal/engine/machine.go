@@ -26,6 +26,8 @@ type Machine[T kernel.Float] struct {
 
 	seed     uint64
 	momentum float64 // weight of the old running statistics; negative: each batch norm's own
+	updates  bool    // running statistics
+	prepared uint64  // state of the parameters that the prelude has last run for
 
 	spent []time.Duration // by instruction, when profiling
 }
@@ -73,6 +75,9 @@ func New[T kernel.Float](p *program.Program, params *Params[T], pool *parallel.P
 			return nil, fmt.Errorf("engine: no way to run %s", in.Op)
 		}
 		m.steps = append(m.steps, row(m, in))
+		if a, ok := in.Attr.(program.BatchNormAttr); ok && a.Train {
+			m.updates = true
+		}
 	}
 	return m, nil
 }
@@ -95,13 +100,23 @@ func (m *Machine[T]) slice(id program.ID) []T {
 	}
 }
 
-// SetInput gives an input its values in the graph's order.
+// maxWhole is the largest whole number that an input may hold: all up to it are float32 numbers.
+const maxWhole = 1 << 24
+
+// SetInput gives an input its values in the graph's order. Whole numbers and truth values come as floating-point numbers.
 func (m *Machine[T]) SetInput(name string, v []T) error {
 	id, err := m.input(name, len(v))
 	if err != nil {
 		return err
 	}
 	value := &m.p.Values[id]
+	if value.Whole {
+		for i, x := range v {
+			if !(x >= -maxWhole && x <= maxWhole) || x != T(int(x)) {
+				return fmt.Errorf("engine: input %q: value %d is %v, want a whole number of up to ±%d", name, i, x, maxWhole)
+			}
+		}
+	}
 	if value.Layout == nil {
 		copy(m.slice(id), v)
 		return nil
@@ -154,13 +169,21 @@ func (m *Machine[T]) SetSeed(seed uint64) { m.seed = seed }
 
 // Run takes one step.
 func (m *Machine[T]) Run() {
+	first := 0
+	if m.prepared == m.params.state {
+		first = m.p.Prelude
+	}
 	if m.spent != nil {
-		m.profiled()
-		return
+		m.profiled(first)
+	} else {
+		for _, step := range m.steps[first:] {
+			step()
+		}
 	}
-	for _, step := range m.steps {
-		step()
+	if m.updates {
+		m.params.state++ // other programs see new running statistics; this one's prelude does not read them
 	}
+	m.prepared = m.params.state
 }
 
 // Output is an output of the program in the graph's order. The slice is good until the next Run or Output of the same name.
@@ -207,10 +230,10 @@ func (m *Machine[T]) Memory() int64 {
 // Profile makes every Run measure its instructions. ProfileTable tells where the time went.
 func (m *Machine[T]) Profile() { m.spent = make([]time.Duration, len(m.steps)) }
 
-func (m *Machine[T]) profiled() {
-	for i, step := range m.steps {
+func (m *Machine[T]) profiled(first int) {
+	for i := first; i < len(m.steps); i++ {
 		start := time.Now()
-		step()
+		m.steps[i]()
 		m.spent[i] += time.Since(start)
 	}
 }

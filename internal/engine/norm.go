@@ -62,14 +62,19 @@ func bindBatchNorm[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	y, mean, inv := m.slice(in.Out[0]), m.slice(in.Out[1])[:c], m.slice(in.Out[2])[:c]
 	x, gamma, beta := m.slice(in.In[0]), m.slice(in.In[1])[:c], m.slice(in.In[2])[:c]
 	runMean, runVar := m.slice(in.In[3])[:c], m.slice(in.In[4])[:c]
+	givenMean, givenSquares := m.slice(in.In[5]), m.slice(in.In[6])
+	add, mask := m.slice(in.In[7]), m.mask(in.In[8])
 	scale, shift := make([]T, c), make([]T, c)
-	apply := func(lo, hi int) { kernel.ScaleShift(y[lo*c:hi*c], x[lo*c:hi*c], scale, shift, a.Relu) }
-	finish := func() {
-		for j := range scale {
-			s := float64(gamma[j]) * float64(inv[j])
-			scale[j] = T(s)
-			shift[j] = T(float64(beta[j]) - s*float64(mean[j]))
+	apply := func(lo, hi int) {
+		lo, hi = lo*c, hi*c
+		var more []T
+		if add != nil {
+			more = add[lo:hi]
 		}
+		kernel.ScaleShiftAct(y[lo:hi], x[lo:hi], scale, shift, more, a.Act)
+	}
+	finish := func() {
+		scaleAndShift(scale, shift, gamma, beta, mean, inv, mask)
 		m.pool.For(a.Rows, max(1, grain/c), apply)
 	}
 	if !a.Train {
@@ -81,22 +86,37 @@ func bindBatchNorm[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 			finish()
 		}
 	}
-	sums := newChannelSums[T](a.Rows, c)
-	// Differences from the first row keep their digits where the mean is large.
-	pass := sums.bind(m, func(first, second []T, lo, hi int) { kernel.Moments(first, second, x[lo*c:hi*c], x[:c]) })
 	n := float64(a.Rows)
+	moments := func() (first, second []float64) { return nil, nil }
+	if givenMean == nil {
+		sums := newChannelSums[T](a.Rows, c)
+		// Differences from the first row keep their digits where the mean is large.
+		pass := sums.bind(m, func(first, second []T, lo, hi int) { kernel.Moments(first, second, x[lo*c:hi*c], x[:c]) })
+		moments = func() (first, second []float64) {
+			pass()
+			for j, d := range sums.first {
+				d /= n
+				squares := sums.second[j] - n*d*d
+				if squares < 0 { // a rounding error; a NaN stays
+					squares = 0
+				}
+				sums.first[j], sums.second[j] = float64(x[j])+d, squares
+			}
+			return sums.first, sums.second
+		}
+	}
 	return func() {
-		pass()
+		first, second := moments()
 		keep := a.Momentum
 		if m.momentum >= 0 {
 			keep = m.momentum
 		}
 		for j := range mean {
-			d := sums.first[j] / n
-			mu := float64(x[j]) + d
-			variance := math.Max(0, sums.second[j]/n-d*d)
-			if sums.second[j] != sums.second[j] {
-				variance = math.NaN()
+			var mu, variance float64
+			if first != nil {
+				mu, variance = first[j], second[j]/n
+			} else {
+				mu, variance = float64(givenMean[j]), float64(givenSquares[j])/n
 			}
 			mean[j] = T(mu)
 			inv[j] = T(1 / math.Sqrt(variance+a.Epsilon))
@@ -111,47 +131,146 @@ func bindBatchNorm[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	}
 }
 
-// bindBatchNormGrad: with x̂ = (x − mean)/σ,
+// mask is the memory of a mask: one number, or one per channel.
+func (m *Machine[T]) mask(id program.ID) []T {
+	if id == program.None {
+		return nil
+	}
+	return m.slice(id)[:m.p.Values[id].Len()]
+}
+
+// masking is the mask of channel j.
+func masking[T kernel.Float](mask []T, j int) float64 {
+	switch len(mask) {
+	case 0:
+		return 1
+	case 1:
+		return float64(mask[0])
+	}
+	return float64(mask[j])
+}
+
+// scaleAndShift turns a normalisation into one product and one sum: mask·(γ·(x − mean)·inv + β) = scale·x + shift.
+func scaleAndShift[T kernel.Float](scale, shift, gamma, beta, mean, inv, mask []T) {
+	for j := range scale {
+		s, m := float64(gamma[j])*float64(inv[j]), masking(mask, j)
+		scale[j] = T(m * s)
+		shift[j] = T(m * (float64(beta[j]) - s*float64(mean[j])))
+	}
+}
+
+// bindBatchNormGrad: with x̂ = (x − mean)/σ, the mask m (or one) and dz = dy·act'(m·(γ·x̂ + β) + addend),
 //
-//	dβ = Σ dy    dγ = Σ dy·x̂    dx = γ/σ·(dy − (dβ + x̂·dγ)/rows) in training, γ/σ·dy otherwise.
+//	dβ = m·Σ dz    dγ = m·Σ dz·x̂    daddend = dz    dm = γ·Σ dz·x̂ + β·Σ dz
+//	dx = γ/σ·(m·dz − (dβ + x̂·dγ)/rows) in training, γ/σ·m·dz otherwise.
+//
+// Without an addend act' is computed from x again, which costs less than to store what it was taken from. Where the mask comes last, dz is
+// dy·act'(γ·x̂ + β), and the rest is the same: m·relu(z) is relu'(z)·m·z.
 func bindBatchNormGrad[T kernel.Float](m *Machine[T], in *program.Instr) func() {
 	a := in.Attr.(program.BatchNormAttr)
 	c := a.Channels
-	dx, dgamma, dbeta := m.slice(in.Out[0]), m.slice(in.Out[1]), m.slice(in.Out[2])
+	dx, dgamma, dbeta, dz := m.slice(in.Out[0]), m.slice(in.Out[1]), m.slice(in.Out[2]), m.slice(in.Out[3])
 	dy, x, gamma := m.slice(in.In[0]), m.slice(in.In[1]), m.slice(in.In[2])
 	mean, inv := m.slice(in.In[3])[:c], m.slice(in.In[4])[:c]
+	beta, y, mask, dmask := m.slice(in.In[5]), m.slice(in.In[6]), m.mask(in.In[7]), m.mask(in.Out[4])
+	inner := mask // as far as act sees it
+	if a.MaskLast {
+		inner = nil
+	}
+	scale, shift := make([]T, c), make([]T, c)
+	again := a.Act.Kind != kernel.Identity && y == nil // act' is computed from x
+	if again && a.Act.Costly() && dx != nil && &dx[0] != &x[0] {
+		dz = dx // stored between the passes: that costs less than to compute it twice
+	}
 	sums := newChannelSums[T](a.Rows, c)
 	pass := sums.bind(m, func(first, second []T, lo, hi int) {
-		kernel.ProductSums(first, second, dy[lo*c:hi*c], x[lo*c:hi*c], mean)
+		lo, hi = lo*c, hi*c
+		switch {
+		case again && dz != nil:
+			kernel.ActSums(first, second, dz[lo:hi], dy[lo:hi], x[lo:hi], nil, mean, scale, shift, a.Act)
+		case again:
+			kernel.ActSums(first, second, nil, dy[lo:hi], x[lo:hi], nil, mean, scale, shift, a.Act)
+		case y != nil:
+			kernel.ActSums(first, second, dz[lo:hi], dy[lo:hi], x[lo:hi], y[lo:hi], mean, nil, nil, a.Act)
+		default:
+			kernel.ProductSums(first, second, dy[lo:hi], x[lo:hi], mean)
+		}
 	})
-	// dx = k1·dy + k2·x + k3 per channel
+	// dx = k1·dz + k2·x + k3 per channel
 	k1, k2, k3 := make([]T, c), make([]T, c), make([]T, c)
-	apply := func(lo, hi int) { kernel.ScaleTwo(dx[lo*c:hi*c], dy[lo*c:hi*c], x[lo*c:hi*c], k1, k2, k3) }
-	needSums := a.Train || dgamma != nil || dbeta != nil
+	from := dy
+	if dz != nil {
+		from = dz
+	}
+	apply := func(lo, hi int) {
+		lo, hi = lo*c, hi*c
+		if again && dz == nil {
+			kernel.ScaleTwoAct(dx[lo:hi], dy[lo:hi], x[lo:hi], scale, shift, a.Act, k1, k2, k3)
+			return
+		}
+		kernel.ScaleTwo(dx[lo:hi], from[lo:hi], x[lo:hi], k1, k2, k3)
+	}
+	needSums := a.Train || dgamma != nil || dbeta != nil || dz != nil || dmask != nil
 	n := float64(a.Rows)
 	return func() {
+		if again {
+			scaleAndShift(scale, shift, gamma, beta, mean, inv, inner)
+		}
 		if needSums {
 			pass()
 		}
+		whole := 0.0 // the gradient of a mask of one number
 		for j := range c {
-			r := float64(inv[j])
+			r, by := float64(inv[j]), masking(mask, j)
 			s := float64(gamma[j]) * r
-			products := sums.second[j] * r // Σ dy·x̂
-			k1[j] = T(s)
+			total, products := sums.first[j], sums.second[j]*r // Σ dz and Σ dz·x̂
+			if dmask != nil {
+				d := float64(gamma[j])*products + float64(beta[j])*total
+				if whole += d; len(dmask) > 1 {
+					dmask[j] = T(d)
+				}
+			}
+			total, products = by*total, by*products
+			k1[j] = T(by * s)
 			if a.Train {
 				slope := -s * r * products / n
 				k2[j] = T(slope)
-				k3[j] = T(-s*sums.first[j]/n - slope*float64(mean[j]))
+				k3[j] = T(-s*total/n - slope*float64(mean[j]))
 			}
 			if dgamma != nil {
 				dgamma[j] = T(products)
 			}
 			if dbeta != nil {
-				dbeta[j] = T(sums.first[j])
+				dbeta[j] = T(total)
 			}
+		}
+		if len(dmask) == 1 {
+			dmask[0] = T(whole)
 		}
 		if dx != nil {
 			m.pool.For(a.Rows, max(1, grain/c), apply)
 		}
 	}
+}
+
+// bindFold multiplies a normalisation by running statistics into the weights before it: w' = w·γ/σ, bias' = β + (bias − mean)·γ/σ.
+func bindFold[T kernel.Float](m *Machine[T], in *program.Instr) func() {
+	a := in.Attr.(program.FoldAttr)
+	c := a.Channels
+	folded, shift := m.slice(in.Out[0]), m.slice(in.Out[1])[:c]
+	w, bias := m.slice(in.In[0]), m.slice(in.In[1])
+	gamma, beta, mean, variance := m.slice(in.In[2]), m.slice(in.In[3]), m.slice(in.In[4]), m.slice(in.In[5])
+	per := m.p.Values[in.In[0]].Len() / c
+	body := func(lo, hi int) {
+		for j := lo; j < hi; j++ {
+			s := float64(gamma[j]) / math.Sqrt(float64(variance[j])+a.Epsilon)
+			at := -float64(mean[j])
+			if bias != nil {
+				at += float64(bias[j])
+			}
+			shift[j] = T(float64(beta[j]) + s*at)
+			kernel.Scale(folded[j*per:(j+1)*per], T(s), w[j*per:(j+1)*per])
+		}
+	}
+	return func() { m.pool.For(c, max(1, grain/per), body) }
 }

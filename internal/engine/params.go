@@ -19,6 +19,7 @@ import (
 type Params[T kernel.Float] struct {
 	names []string
 	slots map[string]slot[T]
+	state uint64 // moves with every change that machines are told of
 }
 
 type slot[T kernel.Float] struct {
@@ -29,7 +30,7 @@ type slot[T kernel.Float] struct {
 
 // NewParams copies the float weights of a graph.
 func NewParams[T kernel.Float](g *ir.Graph) (*Params[T], error) {
-	p := &Params[T]{slots: map[string]slot[T]{}}
+	p := &Params[T]{slots: map[string]slot[T]{}, state: 1}
 	for name, t := range g.Weights {
 		if !t.DType.IsFloat() || t.Len() == 0 {
 			continue
@@ -50,8 +51,11 @@ func NewParams[T kernel.Float](g *ir.Graph) (*Params[T], error) {
 // Names lists the weights in alphabetical order.
 func (p *Params[T]) Names() []string { return p.names }
 
-// Get is the live buffer of a weight in storage order, or nil.
+// Get is the live buffer of a weight in storage order, or nil. Whoever writes to it calls Changed before the next step of a machine.
 func (p *Params[T]) Get(name string) []T { return p.slots[name].data }
+
+// Changed tells the machines of this network that weights have other values, so that what they have prepared from them is made anew.
+func (p *Params[T]) Changed() { p.state++ }
 
 // Load replaces a weight; v is in the graph's order.
 func (p *Params[T]) Load(name string, v []float32) error {
@@ -60,6 +64,7 @@ func (p *Params[T]) Load(name string, v []float32) error {
 		return fmt.Errorf("engine: weight %q: %d values for %d", name, len(v), len(s.data))
 	}
 	s.load(v)
+	p.Changed()
 	return nil
 }
 

@@ -39,126 +39,118 @@ func count(lo, hi, step int) int {
 	return (hi-lo-1)/step + 1
 }
 
-// bindMaxPool takes the maximum of each window; NaN wins, and a window outside the image gives the least float.
-func bindMaxPool[T kernel.Float](m *Machine[T], in *program.Instr) func() {
-	a := in.Attr.(program.PoolAttr)
-	y, x := m.slice(in.Out[0]), m.slice(in.In[0])
-	least := T(-3.4028234663852886e38)
-	body := func(lo, hi int) {
+// offsets lists where the pixels of a window lie in x, from channel 0 of image n.
+func (v window) offsets(dst []int, a *program.PoolAttr, n int) []int {
+	for h := v.h0; h < v.h1; h += a.DilH {
+		for w := v.w0; w < v.w1; w += a.DilW {
+			dst = append(dst, ((n*a.H+h)*a.W+w)*a.C)
+		}
+	}
+	return dst
+}
+
+// poolRows runs body for each output pixel, given its window in x.
+func poolRows[T kernel.Float](m *Machine[T], a program.PoolAttr, y []T, body func(out []T, taps []int, oh, ow int, v window)) func() {
+	lists := make([][]int, m.pool.Workers())
+	for w := range lists {
+		lists[w] = make([]int, 0, a.KH*a.KW)
+	}
+	rows := func(worker, lo, hi int) {
 		for r := lo; r < hi; r++ {
 			n, oh := r/a.OH, r%a.OH
 			for ow := range a.OW {
-				out := y[(r*a.OW+ow)*a.C:][:a.C]
-				for j := range out {
-					out[j] = least
-				}
 				v := windowAt(&a, oh, ow)
-				for h := v.h0; h < v.h1; h += a.DilH {
-					for w := v.w0; w < v.w1; w += a.DilW {
-						px := x[((n*a.H+h)*a.W+w)*a.C:][:len(out)]
-						for j, p := range px {
-							if p > out[j] || p != p {
-								out[j] = p
-							}
-						}
-					}
-				}
+				body(y[(r*a.OW+ow)*a.C:][:a.C], v.offsets(lists[worker], &a, n), oh, ow, v)
 			}
 		}
 	}
-	return func() { m.pool.For(a.N*a.OH, max(1, grain/(a.OW*a.C*a.KH*a.KW)), body) }
+	return func() { m.pool.ForWorker(a.N*a.OH, max(1, grain/(a.OW*a.C*a.KH*a.KW)), rows) }
 }
 
-// bindMaxPoolGrad sends dy to the first maximum of each window. Windows overlap, so an image belongs to one worker.
-func bindMaxPoolGrad[T kernel.Float](m *Machine[T], in *program.Instr) func() {
-	a := in.Attr.(program.PoolAttr)
-	dx, dy, x := m.slice(in.Out[0]), m.slice(in.In[0]), m.slice(in.In[1])
-	size := a.H * a.W * a.C
-	body := func(lo, hi int) {
-		for n := lo; n < hi; n++ {
-			clear(dx[n*size : (n+1)*size])
-			for oh := range a.OH {
-				for ow := range a.OW {
-					v := windowAt(&a, oh, ow)
-					d := dy[((n*a.OH+oh)*a.OW+ow)*a.C:][:a.C]
-					for j, g := range d {
-						best := -1
-						for h := v.h0; h < v.h1; h += a.DilH {
-							for w := v.w0; w < v.w1; w += a.DilW {
-								k := ((n*a.H+h)*a.W+w)*a.C + j
-								if best < 0 || x[k] > x[best] {
-									best = k
-								}
-							}
-						}
-						if best >= 0 {
-							dx[best] += g
-						}
-					}
-				}
+// bindMaxPool takes the maximum of each window; NaN wins, and a window outside the image gives the least float.
+func bindMaxPool[T kernel.Float](m *Machine[T], in *program.Instr) func() {
+	x := m.slice(in.In[0])
+	least := T(-3.4028234663852886e38)
+	return poolRows(m, in.Attr.(program.PoolAttr), m.slice(in.Out[0]), func(out []T, taps []int, _, _ int, _ window) {
+		if len(taps) == 0 {
+			for j := range out {
+				out[j] = least
 			}
+			return
 		}
-	}
-	return func() { m.pool.For(a.N, 1, body) }
+		kernel.WindowMax(out, x, taps)
+	})
 }
 
 func bindAvgPool[T kernel.Float](m *Machine[T], in *program.Instr) func() {
-	a := in.Attr.(program.PoolAttr)
-	y, x := m.slice(in.Out[0]), m.slice(in.In[0])
-	body := func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			n, oh := r/a.OH, r%a.OH
-			for ow := range a.OW {
-				out := y[(r*a.OW+ow)*a.C:][:a.C]
-				clear(out)
-				v := windowAt(&a, oh, ow)
-				for h := v.h0; h < v.h1; h += a.DilH {
-					for w := v.w0; w < v.w1; w += a.DilW {
-						px := x[((n*a.H+h)*a.W+w)*a.C:][:len(out)]
-						for j, p := range px {
-							out[j] += p
-						}
-					}
-				}
-				if d := divisor(&a, oh, ow, v); d > 0 {
-					scale := 1 / T(d)
-					for j := range out {
-						out[j] *= scale
+	a, x := in.Attr.(program.PoolAttr), m.slice(in.In[0])
+	return poolRows(m, a, m.slice(in.Out[0]), func(out []T, taps []int, oh, ow int, v window) {
+		clear(out)
+		for _, t := range taps {
+			kernel.Add(out, out, x[t:])
+		}
+		if d := divisor(&a, oh, ow, v); d > 0 {
+			kernel.Scale(out, 1/T(d), out)
+		}
+	})
+}
+
+// poolGrad clears dx and runs body for each output pixel: d are some channels of its gradient, and taps its window in dx from there on.
+// Windows overlap, so an image belongs to one worker, or, where the images are few, some of its channels do.
+func poolGrad[T kernel.Float](m *Machine[T], a program.PoolAttr, dx, dy []T, body func(d []T, taps []int, c, oh, ow int, v window)) func() {
+	const tasks, fewest = 16, 64 // pieces of work there should be, and channels of one
+	blocks := max(1, min(a.C/fewest, tasks/a.N))
+	block := (a.C/blocks + kernel.Lanes - 1) / kernel.Lanes * kernel.Lanes
+	blocks = (a.C + block - 1) / block
+	lists := make([][]int, m.pool.Workers())
+	for w := range lists {
+		lists[w] = make([]int, 0, a.KH*a.KW)
+	}
+	pieces := func(worker, lo, hi int) {
+		for t := lo; t < hi; t++ {
+			n, c := t/blocks, t%blocks*block
+			channels := min(block, a.C-c)
+			cleared := 0 // rows of dx: each shortly before the first window that meets it
+			clearTo := func(h int) {
+				for ; cleared < h; cleared++ {
+					for w := range a.W {
+						clear(dx[((n*a.H+cleared)*a.W+w)*a.C+c:][:channels])
 					}
 				}
 			}
+			for oh := range a.OH {
+				clearTo(min(a.H, max(0, oh*a.StrideH-a.Top+(a.KH-1)*a.DilH+1)))
+				for ow := range a.OW {
+					v := windowAt(&a, oh, ow)
+					body(dy[((n*a.OH+oh)*a.OW+ow)*a.C+c:][:channels], v.offsets(lists[worker], &a, n), c, oh, ow, v)
+				}
+			}
+			clearTo(a.H)
 		}
 	}
-	return func() { m.pool.For(a.N*a.OH, max(1, grain/(a.OW*a.C*a.KH*a.KW)), body) }
+	return func() { m.pool.ForWorker(a.N*blocks, 1, pieces) }
+}
+
+// bindMaxPoolGrad sends dy to the pixel the maximum was taken from: the first of equal ones.
+func bindMaxPoolGrad[T kernel.Float](m *Machine[T], in *program.Instr) func() {
+	dx, dy, x := m.slice(in.Out[0]), m.slice(in.In[0]), m.slice(in.In[1])
+	return poolGrad(m, in.Attr.(program.PoolAttr), dx, dy, func(d []T, taps []int, c, _, _ int, _ window) {
+		if len(taps) > 0 {
+			kernel.WindowMaxGrad(dx[c:len(x)], d, x[c:], taps)
+		}
+	})
 }
 
 func bindAvgPoolGrad[T kernel.Float](m *Machine[T], in *program.Instr) func() {
-	a := in.Attr.(program.PoolAttr)
-	dx, dy := m.slice(in.Out[0]), m.slice(in.In[0])
-	size := a.H * a.W * a.C
-	body := func(lo, hi int) {
-		for n := lo; n < hi; n++ {
-			clear(dx[n*size : (n+1)*size])
-			for oh := range a.OH {
-				for ow := range a.OW {
-					v := windowAt(&a, oh, ow)
-					div := divisor(&a, oh, ow, v)
-					if div == 0 {
-						continue
-					}
-					scale := 1 / T(div)
-					d := dy[((n*a.OH+oh)*a.OW+ow)*a.C:][:a.C]
-					for h := v.h0; h < v.h1; h += a.DilH {
-						for w := v.w0; w < v.w1; w += a.DilW {
-							px := dx[((n*a.H+h)*a.W+w)*a.C:][:len(d)]
-							for j, g := range d {
-								px[j] += g * scale
-							}
-						}
-					}
-				}
-			}
+	a, dx, dy := in.Attr.(program.PoolAttr), m.slice(in.Out[0]), m.slice(in.In[0])
+	return poolGrad(m, a, dx, dy, func(d []T, taps []int, c, oh, ow int, v window) {
+		div := divisor(&a, oh, ow, v)
+		if div == 0 {
+			return
 		}
-	}
-	return func() { m.pool.For(a.N, 1, body) }
+		for _, t := range taps {
+			px := dx[t+c:][:len(d)]
+			kernel.AddScaled(px, px, 1/T(div), d)
+		}
+	})
 }

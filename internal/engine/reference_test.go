@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -109,7 +110,7 @@ func interpret(g *ir.Graph, bind map[string]int, inputs map[string]tensor, train
 		values[name] = t
 	}
 	for _, n := range g.Nodes {
-		c := &call{g: g, n: n, values: values, training: training}
+		c := &call{g: g, n: n, values: values, info: info, training: training}
 		for _, name := range n.Inputs {
 			c.in = append(c.in, values[name])
 		}
@@ -134,6 +135,7 @@ type call struct {
 	in       []tensor
 	out      [][]int // shapes
 	values   map[string]tensor
+	info     map[string]ir.ValueInfo
 	training bool
 }
 
@@ -184,13 +186,20 @@ var binaryReference = map[string]func(a, b float64) float64{
 	"Sum": func(a, b float64) float64 { return a + b },
 	"Sub": func(a, b float64) float64 { return a - b },
 	"Mul": func(a, b float64) float64 { return a * b },
-	"Div": func(a, b float64) float64 { return a / b },
 	"Pow": math.Pow,
 	"Max": math.Max,
 	"Min": math.Min,
 }
 
 func (c *call) run() error {
+	if rare(c.n) {
+		return c.filtered()
+	}
+	if f, ok := moreReferences[c.n.Op]; ok {
+		return f(c)
+	}
+	maps.Copy(unaryReference, moreUnary)
+	maps.Copy(binaryReference, moreBinary)
 	if f, ok := unaryReference[c.n.Op]; ok {
 		return c.set(func(at []int) float64 { return f(c.in[0].at(at...), c.n.Attrs) })
 	}
@@ -211,7 +220,7 @@ func (c *call) run() error {
 }
 
 var references = map[string]func(c *call) error{
-	"Identity": same, "Cast": same, "Dropout": same, "Reshape": same, "Flatten": same, "Squeeze": same, "Unsqueeze": same,
+	"Identity": same, "Dropout": same, "Reshape": same, "Flatten": same, "Squeeze": same, "Unsqueeze": same,
 	"Conv": func(c *call) error {
 		x, w := c.in[0], c.in[1]
 		a, err := ir.ConvOf(c.g, c.n, ir.Fixed(x.shape...), ir.Fixed(w.shape...))
@@ -290,20 +299,6 @@ var references = map[string]func(c *call) error{
 			sum *= float64(v.Alpha)
 			if len(c.in) > 2 {
 				sum += float64(v.Beta) * c.in[2].broadcast(at)
-			}
-			return sum
-		})
-	},
-	"MatMul": func(c *call) error {
-		a, b := c.in[0], c.in[1]
-		k := a.shape[len(a.shape)-1]
-		return c.set(func(at []int) float64 {
-			n := len(at)
-			sum := 0.0
-			for i := range k {
-				left := append(slices.Clone(at[:n-1]), i)
-				right := append(slices.Clone(at[:n-2]), i, at[n-1])
-				sum += a.broadcast(left) * b.broadcast(right)
 			}
 			return sum
 		})
@@ -397,6 +392,8 @@ var references = map[string]func(c *call) error{
 				from[i] -= p.Begin[i]
 				last := x.shape[i] - 1
 				switch p.Mode {
+				case "wrap":
+					from[i] = (from[i]%x.shape[i] + x.shape[i]) % x.shape[i]
 				case "edge":
 					from[i] = min(max(from[i], 0), last)
 				case "reflect":
@@ -413,29 +410,6 @@ var references = map[string]func(c *call) error{
 				return x.data[k]
 			}
 			return float64(p.Value)
-		})
-	},
-	"Gather": func(c *call) error {
-		axis, err := ir.AxisOf(c.n, len(c.in[0].shape), 0)
-		if err != nil {
-			return err
-		}
-		t := c.g.Weights[c.n.Input(1)]
-		indices, err := t.Ints()
-		if err != nil {
-			return err
-		}
-		return c.set(func(at []int) float64 {
-			k := 0
-			for i, s := range t.Shape {
-				k = k*s + at[axis+i]
-			}
-			p := int(indices[k])
-			if p < 0 {
-				p += c.in[0].shape[axis]
-			}
-			from := append(append(slices.Clone(at[:axis]), p), at[axis+len(t.Shape):]...)
-			return c.in[0].at(from...)
 		})
 	},
 	"Expand": func(c *call) error { return c.set(func(at []int) float64 { return c.in[0].broadcast(at) }) },

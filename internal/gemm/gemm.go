@@ -19,7 +19,6 @@ const (
 	blockN = 1024
 	// padK is added to the row length of copied blocks, so that rows do not fall on the same cache sets.
 	padK = 16
-	side = 16 // matrices are transposed by squares of this side
 	// serial is the number of multiplications below which a second core does not pay.
 	serial = 1 << 14
 )
@@ -47,7 +46,11 @@ func Gemm[T kernel.Float](p *parallel.Pool, transA, transB bool, m, n, k int, al
 	j := get[T]()
 	j.pool, j.transA, j.transB, j.m, j.n, j.k = p, transA, transB, m, n, k
 	j.alpha, j.a, j.lda, j.b, j.ldb, j.beta, j.c, j.ldc = alpha, a, lda, b, ldb, beta, c, ldc
-	j.run()
+	if j.thin() {
+		j.runThin()
+	} else {
+		j.run()
+	}
 	put(j)
 }
 
@@ -76,7 +79,7 @@ type job[T kernel.Float] struct {
 	byColumn bool
 
 	scaleFn, tileFn func(worker, lo, hi int)
-	packFn          func(worker, lo, hi int)
+	packFn, thinFn  func(worker, lo, hi int)
 }
 
 // jobs keeps idle jobs, by the size of their element.
@@ -92,7 +95,7 @@ func get[T kernel.Float]() *job[T] {
 		return j
 	}
 	j := new(job[T])
-	j.scaleFn, j.packFn, j.tileFn = j.scale, j.pack, j.tiles
+	j.scaleFn, j.packFn, j.tileFn, j.thinFn = j.scale, j.pack, j.tiles, j.thinColumns
 	return j
 }
 
@@ -176,22 +179,15 @@ func (j *job[T]) pack(_, lo, hi int) {
 	}
 }
 
-// turn packs rows lo to hi of a panel from a transposed b, by squares, so that both sides stay in the cache.
+// turn packs rows lo to hi of a panel from a transposed b.
 func (j *job[T]) turn(panel []T, nr, cols, col, lo, hi int) {
-	for k := lo; k < hi; k += side {
-		n := min(side, hi-k)
-		for q := range nr {
-			dst := panel[k*nr+q:]
-			if q >= cols {
-				for i := range n {
-					dst[i*nr] = 0
-				}
-				continue
-			}
-			for i, x := range j.b[(j.n0+col+q)*j.ldb+j.k0+k:][:n] {
-				dst[i*nr] = j.alpha * x
-			}
+	kernel.Transpose(panel[lo*nr:], nr, j.b[(j.n0+col)*j.ldb+j.k0+lo:], j.ldb, cols, hi-lo)
+	for k := lo; k < hi; k++ {
+		row := panel[k*nr:][:nr]
+		if j.alpha != 1 {
+			kernel.Scale(row[:cols], j.alpha, row[:cols])
 		}
+		clear(row[cols:])
 	}
 }
 
@@ -235,14 +231,6 @@ func (j *job[T]) block(dst []T, i, rows int) ([]T, int) {
 		}
 		return dst, ld
 	}
-	for k := 0; k < j.kc; k += side {
-		for r := 0; r < rows; r += side {
-			for q := k; q < min(k+side, j.kc); q++ {
-				for s, x := range j.a[(j.k0+q)*j.lda+i+r:][:min(side, rows-r)] {
-					dst[(r+s)*ld+q] = x
-				}
-			}
-		}
-	}
+	kernel.Transpose(dst, ld, j.a[j.k0*j.lda+i:], j.lda, j.kc, rows)
 	return dst, ld
 }

@@ -1,114 +1,205 @@
 package kernel
 
-// Depth and DepthOuter are Dot and Outer for a product channel by channel, as in a depthwise convolution.
+import "fmt"
 
-// depthTaps is how many taps DepthOuter handles at once: as many offsets as the processor has registers for.
-const depthTaps = 9
+// DepthRow and DepthSums are products channel by channel, as in a depthwise convolution. Both slide a window along rows of pixels.
 
-// Depth multiplies scattered rows of channels with weights, channel by channel:
-//
-//	for r := range aRow {
-//		for i := range n {
-//			sum := 0, or c[cRow[r]+i] if add
-//			for t := range taps {
-//				sum += a[aRow[r]+taps[t]+i] * w[t*ldw+i]
-//			}
-//			c[cRow[r]+i] = sum
-//		}
-//	}
-//
-// All variants add in this order. cRow and aRow are equally long; w has len(taps) rows of n at a distance of ldw.
-func Depth[T Float](c []T, cRow []int, a []T, aRow, taps []int, w []T, ldw, n int, add bool) {
-	if len(cRow) != len(aRow) || n < 0 || len(taps) > 0 && len(w) < (len(taps)-1)*ldw+n {
-		panic("kernel: Depth: lengths do not fit")
-	}
-	if single[T]() && depthAsm(as32(c), cRow, as32(a), aRow, taps, as32(w), ldw, n, add) {
-		return
-	}
-	depthGo(c, cRow, a, aRow, taps, w, ldw, n, add)
+// Slide is how a window moves along a row of pixels: output j meets the columns j·Stride−Left to j·Stride−Left+KW−1 of an image row of
+// Width pixels, where those exist.
+type Slide struct {
+	N, Width, KW, Stride int
+	Channels             int
+	YStep, XStep, WStep  int // elements from one output, pixel or column of the window to the next
+	// Unless 0, how far behind the last image row, and behind the outputs, lie those that DepthRow will be called for next: it may ask memory
+	// for them.
+	AheadX, AheadY int
 }
 
-// DepthOuter sums products of pixels, channel by channel:
+// WindowRow is one row of a window over one row of an image.
+type WindowRow struct {
+	X    int // offset of the first pixel of the image row
+	W    int // offset of the first column of the window row
+	Left int // columns of the window before the first pixel at output 0; may be negative
+}
+
+// Finish is what DepthRow does with a sum before and when it stores it as y.
+type Finish[T Float] struct {
+	Bounded   bool
+	Low, High T // where Bounded: y = min(max(sum, Low), High); a NaN stays
+	// Unless Pivot is nil, outputs are counted: Sum[c] += Σ (y − Pivot[c]) and Squares[c] += Σ (y − Pivot[c])², with order and error
+	// as in Moments.
+	Pivot, Sum, Squares []T
+}
+
+// DepthRow computes a row of outputs, channel by channel:
 //
-//	for t := range taps {
-//		for r := range channels {
-//			sum := 0, or c[t*ldc+r] if add
-//			for s := range segs {
-//				for i := range n {
-//					sum += a[taps[t]+s*aSeg+i*aStep+r] * b[s*bSeg+i*bStep+r]
+//	for j := range N {
+//		for c := range Channels {
+//			sum := 0, or bias[c]
+//			for _, r := range rows {
+//				for q := range KW {
+//					if u := j*Stride + q - r.Left; 0 <= u && u < Width {
+//						sum += x[r.X+u*XStep+c] * w[r.W+q*WStep+c]
+//					}
 //				}
 //			}
-//			c[t*ldc+r] = sum
+//			y[j*YStep+c] = sum, finished as f says
 //		}
 //	}
 //
-// All variants add in this order.
-func DepthOuter[T Float](c []T, ldc int, a []T, aStep, aSeg int, taps []int, b []T, bStep, bSeg, segs, n, channels int, add bool) {
-	if segs < 0 || n < 0 || channels < 0 {
-		panic("kernel: DepthOuter: negative length")
+// All variants add in this order. bias may be nil; WStep may be negative.
+func DepthRow[T Float](g *Slide, y, x, w, bias []T, rows []WindowRow, f Finish[T]) {
+	g.check("DepthRow", len(y), 0, 1, len(x), 0, len(w), rows)
+	if bias != nil && len(bias) < g.Channels {
+		panic("kernel: DepthRow: the bias is too short")
 	}
-	for len(taps) > 0 {
-		t := min(depthTaps, len(taps))
-		if !single[T]() || !depthOuterAsm(as32(c), ldc, as32(a), aStep, aSeg, taps[:t], as32(b), bStep, bSeg, segs, n, channels, add) {
-			depthOuterGo(c, ldc, a, aStep, aSeg, taps[:t], b, bStep, bSeg, segs, n, channels, add)
-		}
-		taps = taps[t:]
-		c = c[min(t*ldc, len(c)):]
+	if f.Pivot != nil {
+		f.Pivot, f.Sum, f.Squares = f.Pivot[:g.Channels], f.Sum[:g.Channels], f.Squares[:g.Channels]
+	}
+	if single[T]() && depthRowAsm(g, as32(y), as32(x), as32(w), as32(bias), rows, Finish[float32]{
+		f.Bounded, float32(f.Low), float32(f.High), as32(f.Pivot), as32(f.Sum), as32(f.Squares),
+	}) {
+		return
+	}
+	depthRowGo(g, y, x, w, bias, rows, f)
+}
+
+// DepthSums adds to the gradient of the window what segs rows of outputs give, the first of which meets the image rows of rows, and
+// the next ones those XSeg further on:
+//
+//	for _, r := range rows {
+//		for q := range KW {
+//			for c := range Channels {
+//				sum := 0
+//				for s := range segs {
+//					for j := range N {
+//						if u := j*Stride + q - r.Left; 0 <= u && u < Width {
+//							sum += x[r.X+s*xSeg+u*XStep+c] * dy[s*ySeg+j*YStep+c]
+//						}
+//					}
+//				}
+//				dw[r.W+q*WStep+c] += sum
+//			}
+//		}
+//	}
+//
+// The order of the sums depends on the variant and the shape. No two columns of the window are the same memory.
+func DepthSums[T Float](g *Slide, dw, x, dy []T, rows []WindowRow, xSeg, ySeg, segs int) {
+	g.check("DepthSums", len(dy), ySeg, segs, len(x), xSeg, len(dw), rows)
+	if single[T]() && depthSumsAsm(g, as32(dw), as32(x), as32(dy), rows, xSeg, ySeg, segs) {
+		return
+	}
+	depthSumsGo(g, dw, x, dy, rows, xSeg, ySeg, segs)
+}
+
+// check panics unless all that g and rows reach lies in slices of y, x and w elements.
+func (g *Slide) check(op string, y, ySeg, segs, x, xSeg, w int, rows []WindowRow) {
+	if min(g.N, g.Width, g.KW, g.Channels, segs) < 0 || min(g.Stride, g.YStep, g.XStep, ySeg+1, xSeg+1) < 1 {
+		panic(fmt.Sprintf("kernel: %s: impossible geometry %+v", op, *g))
+	}
+	if min(g.N, g.Channels, segs, g.KW, g.Width) == 0 {
+		return
+	}
+	first, last := min(0, (g.KW-1)*g.WStep), max(0, (g.KW-1)*g.WStep)
+	row := (segs-1)*xSeg + (g.Width-1)*g.XStep + g.Channels
+	bad := y < (segs-1)*ySeg+(g.N-1)*g.YStep+g.Channels
+	for _, r := range rows {
+		bad = bad || r.X < 0 || r.X+row > x || r.W+first < 0 || r.W+last+g.Channels > w
+	}
+	if bad {
+		panic(fmt.Sprintf("kernel: %s: slices of %d (y), %d (x) and %d (w) elements are too short for %+v", op, y, x, w, *g))
 	}
 }
 
-// depthGo is the twin of Depth: tap by tap, over the channels of a row.
-func depthGo[T Float](c []T, cRow []int, a []T, aRow, taps []int, w []T, ldw, n int, add bool) {
-	for r, row := range aRow {
-		dst := c[cRow[r]:][:n]
-		if !add {
+// meets returns the columns of the window, from lo to below hi, that lie in the image at output j.
+func (g *Slide) meets(j, left int) (lo, hi int) {
+	return max(0, left-j*g.Stride), min(g.KW, g.Width+left-j*g.Stride)
+}
+
+// depthRowGo is the twin of DepthRow: tap by tap, over the channels of an output.
+func depthRowGo[T Float](g *Slide, y, x, w, bias []T, rows []WindowRow, f Finish[T]) {
+	for j := range g.N {
+		dst := y[j*g.YStep:][:g.Channels]
+		if bias == nil {
 			clear(dst)
+		} else {
+			copy(dst, bias)
 		}
-		t := 0
-		for ; t+3 <= len(taps); t += 3 { // three taps for one read and write of dst
-			a0, a1, a2 := a[row+taps[t]:][:len(dst)], a[row+taps[t+1]:][:len(dst)], a[row+taps[t+2]:][:len(dst)]
-			w0, w1, w2 := w[t*ldw:][:len(dst)], w[(t+1)*ldw:][:len(dst)], w[(t+2)*ldw:][:len(dst)]
-			for i, sum := range dst {
-				sum += a0[i] * w0[i]
-				sum += a1[i] * w1[i]
-				sum += a2[i] * w2[i]
-				dst[i] = sum
+		for _, r := range rows {
+			q, hi := g.meets(j, r.Left)
+			a, b := r.X+(j*g.Stride+q-r.Left)*g.XStep, r.W+q*g.WStep
+			for ; q+3 <= hi; q += 3 { // three taps for one read and write of dst
+				a0, a1, a2 := x[a:][:len(dst)], x[a+g.XStep:][:len(dst)], x[a+2*g.XStep:][:len(dst)]
+				w0, w1, w2 := w[b:][:len(dst)], w[b+g.WStep:][:len(dst)], w[b+2*g.WStep:][:len(dst)]
+				for i, sum := range dst {
+					sum += a0[i] * w0[i]
+					sum += a1[i] * w1[i]
+					sum += a2[i] * w2[i]
+					dst[i] = sum
+				}
+				a, b = a+3*g.XStep, b+3*g.WStep
+			}
+			for ; q < hi; q++ {
+				a0, w0 := x[a:][:len(dst)], w[b:][:len(dst)]
+				for i := range dst {
+					dst[i] += a0[i] * w0[i]
+				}
+				a, b = a+g.XStep, b+g.WStep
 			}
 		}
-		for ; t < len(taps); t++ {
-			a0, w0 := a[row+taps[t]:][:len(dst)], w[t*ldw:][:len(dst)]
-			for i := range dst {
-				dst[i] += a0[i] * w0[i]
+		if f.Bounded {
+			for i, v := range dst {
+				dst[i] = under(over(v, f.Low), f.High)
+			}
+		}
+		if f.Pivot != nil {
+			for i, v := range dst {
+				v -= f.Pivot[i]
+				f.Sum[i] += v
+				f.Squares[i] += v * v
 			}
 		}
 	}
 }
 
-// depthOuterGo is the twin of DepthOuter: pixel by pixel, over the channels.
-func depthOuterGo[T Float](c []T, ldc int, a []T, aStep, aSeg int, taps []int, b []T, bStep, bSeg, segs, n, channels int, add bool) {
-	for t, tap := range taps {
-		dst := c[t*ldc:][:channels]
-		if !add {
-			clear(dst)
-		}
-		for s := range segs {
-			i := 0
-			for ; i+2 <= n; i += 2 {
-				p, q := tap+s*aSeg+i*aStep, s*bSeg+i*bStep
-				a0, a1 := a[p:][:len(dst)], a[p+aStep:][:len(dst)]
-				b0, b1 := b[q:][:len(dst)], b[q+bStep:][:len(dst)]
-				for r, sum := range dst {
-					sum += a0[r] * b0[r]
-					sum += a1[r] * b1[r]
-					dst[r] = sum
+// depthSumsGo is the twin of DepthSums: for some channels at a time, tap by tap along the outputs.
+func depthSumsGo[T Float](g *Slide, dw, x, dy []T, rows []WindowRow, xSeg, ySeg, segs int) {
+	var room [64]T
+	for c := 0; c < g.Channels; c += len(room) {
+		sum := room[:min(len(room), g.Channels-c)]
+		for _, r := range rows {
+			for q := range g.KW {
+				clear(sum)
+				lo, hi := g.outputs(q, r.Left)
+				for s := range segs {
+					a, b := r.X+s*xSeg+(lo*g.Stride+q-r.Left)*g.XStep+c, s*ySeg+lo*g.YStep+c
+					for range hi - lo {
+						p, d := x[a:][:len(sum)], dy[b:][:len(sum)]
+						for i := range sum {
+							sum[i] += p[i] * d[i]
+						}
+						a, b = a+g.Stride*g.XStep, b+g.YStep
+					}
 				}
-			}
-			for ; i < n; i++ {
-				a0, b0 := a[tap+s*aSeg+i*aStep:][:len(dst)], b[s*bSeg+i*bStep:][:len(dst)]
-				for r := range dst {
-					dst[r] += a0[r] * b0[r]
+				for i, v := range sum {
+					dw[r.W+q*g.WStep+c+i] += v
 				}
 			}
 		}
 	}
+}
+
+// outputs returns the outputs, from lo to below hi, at which column q of the window lies in the image.
+func (g *Slide) outputs(q, left int) (lo, hi int) {
+	lo = max(0, ceilDiv(left-q, g.Stride))
+	hi = min(g.N, ceilDiv(g.Width+left-q, g.Stride))
+	return lo, max(lo, hi)
+}
+
+// ceilDiv is a/b rounded up, for b > 0.
+func ceilDiv(a, b int) int {
+	if a <= 0 {
+		return -(-a / b)
+	}
+	return (a + b - 1) / b
 }

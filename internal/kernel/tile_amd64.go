@@ -64,25 +64,153 @@ func outerAVX512_4x48(c *float32, ldc int, a *float32, aStep int, aSeg int, b *f
 //go:noescape
 func outerAVX2_4x16(c *float32, ldc int, a *float32, aStep int, aSeg int, b *float32, bStep int, bSeg int, segs int, n int, rows int, mask *int32, add bool)
 
-// depthAVX512 is Depth for 8 rows.
-//
-//go:noescape
-func depthAVX512(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, w *float32, ldw int, n int, mask *int32, add bool)
+// fence makes stores past the caches visible before whatever is stored next.
+func fence()
 
-// depthAVX2 is Depth for 8 rows.
+// transposeAVX2 turns count squares of 8×8, which lie side by side in src and one below the other in dst.
 //
 //go:noescape
-func depthAVX2(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, w *float32, ldw int, n int, mask *int32, add bool)
+func transposeAVX2(dst *float32, dstStep int, src *float32, srcStep int, count int)
 
-// depthOuterAVX512 is DepthOuter for one vector of channels, of which mask keeps the first ones, and up to 9 taps.
+// depthRowAVX512_1s1 is DepthRow for windows of 1 columns and stride 1, in tiles of 8 outputs.
 //
 //go:noescape
-func depthOuterAVX512(c *float32, ldc int, a *float32, aStep int, aSeg int, taps *int, ntaps int, b *float32, bStep int, bSeg int, segs int, n int, mask *int32, add bool)
+func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
 
-// depthOuterAVX2 is DepthOuter for one vector of channels, of which mask keeps the first ones, and up to 9 taps.
+// depthRowAVX512_2s1 is DepthRow for windows of 2 columns and stride 1, in tiles of 8 outputs.
 //
 //go:noescape
-func depthOuterAVX2(c *float32, ldc int, a *float32, aStep int, aSeg int, taps *int, ntaps int, b *float32, bStep int, bSeg int, segs int, n int, mask *int32, add bool)
+func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX512_3s1 is DepthRow for windows of 3 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX512_4s1 is DepthRow for windows of 4 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX512_5s1 is DepthRow for windows of 5 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX512_7s1 is DepthRow for windows of 7 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX512_3s2 is DepthRow for windows of 3 columns and stride 2, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX512_5s2 is DepthRow for windows of 5 columns and stride 2, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX512_7s2 is DepthRow for windows of 7 columns and stride 2, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthSumsAVX512_1 is DepthSums for windows of 1 columns, 1 rows of them.
+//
+//go:noescape
+func depthSumsAVX512_1(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthSumsAVX512_3 is DepthSums for windows of 3 columns, 3 rows of them.
+//
+//go:noescape
+func depthSumsAVX512_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthSumsAVX512_5 is DepthSums for windows of 5 columns, 5 rows of them.
+//
+//go:noescape
+func depthSumsAVX512_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthSumsAVX512_7 is DepthSums for windows of 7 columns, 4 rows of them.
+//
+//go:noescape
+func depthSumsAVX512_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthRowAVX2_1s1 is DepthRow for windows of 1 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX2_2s1 is DepthRow for windows of 2 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX2_3s1 is DepthRow for windows of 3 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX2_4s1 is DepthRow for windows of 4 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX2_5s1 is DepthRow for windows of 5 columns and stride 1, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX2_7s1 is DepthRow for windows of 7 columns and stride 1, in tiles of 7 outputs.
+//
+//go:noescape
+func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX2_3s2 is DepthRow for windows of 3 columns and stride 2, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX2_5s2 is DepthRow for windows of 5 columns and stride 2, in tiles of 8 outputs.
+//
+//go:noescape
+func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthRowAVX2_7s2 is DepthRow for windows of 7 columns and stride 2, in tiles of 7 outputs.
+//
+//go:noescape
+func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+
+// depthSumsAVX2_1 is DepthSums for windows of 1 columns, 1 rows of them.
+//
+//go:noescape
+func depthSumsAVX2_1(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthSumsAVX2_3 is DepthSums for windows of 3 columns, 3 rows of them.
+//
+//go:noescape
+func depthSumsAVX2_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthSumsAVX2_5 is DepthSums for windows of 5 columns, 2 rows of them.
+//
+//go:noescape
+func depthSumsAVX2_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// depthSumsAVX2_7 is DepthSums for windows of 7 columns, 1 rows of them.
+//
+//go:noescape
+func depthSumsAVX2_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+
+// windowMaxAVX512 is WindowMax.
+//
+//go:noescape
+func windowMaxAVX512(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+
+// windowMaxGradAVX512 is WindowMaxGrad.
+//
+//go:noescape
+func windowMaxGradAVX512(dx *float32, dy *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
 
 // addAVX512 is Add; mask keeps the first elements of the last vector.
 //
@@ -124,15 +252,30 @@ func reluGradAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, 
 //go:noescape
 func scaleShiftAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
+// scaleShiftStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleShiftStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
 // scaleShiftReluAVX512 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func scaleShiftReluAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
+// scaleShiftReluStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleShiftReluStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
 // scaleTwoAVX512 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func scaleTwoAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// scaleTwoStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleTwoStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
 // momentsAVX512 does one vector of channels, of which mask keeps the first ones.
 //
@@ -143,6 +286,176 @@ func momentsAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32
 //
 //go:noescape
 func productSumsAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// clipAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func clipAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// clipStreamAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func clipStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// clipGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func clipGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// leakyAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func leakyAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// leakyStreamAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func leakyStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// leakyGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func leakyGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSigmoidAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSigmoidAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSigmoidStreamAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSigmoidStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSigmoidGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSwishAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSwishAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSwishStreamAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSwishStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSwishGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSwishGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// sigmoidAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func sigmoidAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// sigmoidStreamAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func sigmoidStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// sigmoidGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func sigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// siluAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func siluAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// siluStreamAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func siluStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// siluGradAVX512 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func siluGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// winogradInputAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradInputAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradOutputAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradOutputAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradSpreadAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradSpreadAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradFilterAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradFilterAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradFilterGradAVX512 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradFilterGradAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// clampForwardAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampForwardStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampForwardAddAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardAddAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampForwardAddStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardAddStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampSumsAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampSumsAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampSumsOfAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampSumsOfAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampSumsOfStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampSumsOfStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampGradAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampGradAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampGradStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampGradStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// windowMaxAVX2 is WindowMax.
+//
+//go:noescape
+func windowMaxAVX2(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+
+// windowMaxGradAVX2 is WindowMaxGrad.
+//
+//go:noescape
+func windowMaxGradAVX2(dx *float32, dy *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
 
 // addAVX2 is Add; mask keeps the first elements of the last vector.
 //
@@ -184,15 +497,30 @@ func reluGradAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, ma
 //go:noescape
 func scaleShiftAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
+// scaleShiftStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleShiftStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
 // scaleShiftReluAVX2 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func scaleShiftReluAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
+// scaleShiftReluStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleShiftReluStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
 // scaleTwoAVX2 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func scaleTwoAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// scaleTwoStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func scaleTwoStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
 // momentsAVX2 does one vector of channels, of which mask keeps the first ones.
 //
@@ -203,3 +531,163 @@ func momentsAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, 
 //
 //go:noescape
 func productSumsAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+
+// clipAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func clipAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// clipStreamAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func clipStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// clipGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func clipGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// leakyAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func leakyAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// leakyStreamAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func leakyStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// leakyGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func leakyGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSigmoidAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSigmoidStreamAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSigmoidStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSigmoidGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSwishAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSwishAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSwishStreamAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSwishStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// hardSwishGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func hardSwishGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// sigmoidAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func sigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// sigmoidStreamAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func sigmoidStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// sigmoidGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func sigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// siluAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func siluAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// siluStreamAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func siluStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// siluGradAVX2 is Activate or ActivateGrad; mask keeps the first elements of the last vector.
+//
+//go:noescape
+func siluGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+
+// winogradInputAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradInputAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradOutputAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradOutputAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradSpreadAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradSpreadAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradFilterAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradFilterAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// winogradFilterGradAVX2 transforms count squares of vectors of channels from both sides; mask cuts the last vector.
+//
+//go:noescape
+func winogradFilterGradAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+
+// clampForwardAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampForwardStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampForwardAddAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardAddAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampForwardAddStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampForwardAddStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampSumsAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampSumsAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampSumsOfAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampSumsOfAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampSumsOfStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampSumsOfStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampGradAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampGradAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+
+// clampGradStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+//
+//go:noescape
+func clampGradStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)

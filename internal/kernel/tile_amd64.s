@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func dotAVX512_8x16(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·dotAVX512_8x16(SB), NOSPLIT, $0-73
 	MOVQ      a+16(FP), R12
 	MOVQ      aRow+24(FP), R13
@@ -79,6 +79,7 @@ tap:
 
 block:
 	VMOVUPS          (SI), Z16
+	PREFETCHT1       24576(SI)
 	VFMADD231PS.BCST (AX)(DI*4), Z16, Z0
 	VFMADD231PS.BCST (BX)(DI*4), Z16, Z1
 	VFMADD231PS.BCST (CX)(DI*4), Z16, Z2
@@ -88,6 +89,7 @@ block:
 	VFMADD231PS.BCST (R10)(DI*4), Z16, Z6
 	VFMADD231PS.BCST (R11)(DI*4), Z16, Z7
 	VMOVUPS          64(SI), Z16
+	PREFETCHT1       24640(SI)
 	VFMADD231PS.BCST 4(AX)(DI*4), Z16, Z8
 	VFMADD231PS.BCST 4(BX)(DI*4), Z16, Z9
 	VFMADD231PS.BCST 4(CX)(DI*4), Z16, Z10
@@ -97,6 +99,7 @@ block:
 	VFMADD231PS.BCST 4(R10)(DI*4), Z16, Z14
 	VFMADD231PS.BCST 4(R11)(DI*4), Z16, Z15
 	VMOVUPS          128(SI), Z16
+	PREFETCHT1       24704(SI)
 	VFMADD231PS.BCST 8(AX)(DI*4), Z16, Z0
 	VFMADD231PS.BCST 8(BX)(DI*4), Z16, Z1
 	VFMADD231PS.BCST 8(CX)(DI*4), Z16, Z2
@@ -106,6 +109,7 @@ block:
 	VFMADD231PS.BCST 8(R10)(DI*4), Z16, Z6
 	VFMADD231PS.BCST 8(R11)(DI*4), Z16, Z7
 	VMOVUPS          192(SI), Z16
+	PREFETCHT1       24768(SI)
 	VFMADD231PS.BCST 12(AX)(DI*4), Z16, Z8
 	VFMADD231PS.BCST 12(BX)(DI*4), Z16, Z9
 	VFMADD231PS.BCST 12(CX)(DI*4), Z16, Z10
@@ -125,6 +129,7 @@ rest:
 
 single:
 	VMOVUPS          (SI), Z16
+	PREFETCHT1       24576(SI)
 	VFMADD231PS.BCST (AX)(DI*4), Z16, Z0
 	VFMADD231PS.BCST (BX)(DI*4), Z16, Z1
 	VFMADD231PS.BCST (CX)(DI*4), Z16, Z2
@@ -174,7 +179,7 @@ next:
 	RET
 
 // func dotAVX512_8x32(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·dotAVX512_8x32(SB), NOSPLIT, $0-73
 	MOVQ      a+16(FP), R12
 	MOVQ      aRow+24(FP), R13
@@ -257,6 +262,8 @@ tap:
 block:
 	VMOVUPS      (SI), Z16
 	VMOVUPS      64(SI), Z17
+	PREFETCHT1   24576(SI)
+	PREFETCHT1   24640(SI)
 	VBROADCASTSS (AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -283,6 +290,8 @@ block:
 	VFMADD231PS  Z18, Z17, Z15
 	VMOVUPS      128(SI), Z16
 	VMOVUPS      192(SI), Z17
+	PREFETCHT1   24704(SI)
+	PREFETCHT1   24768(SI)
 	VBROADCASTSS 4(AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -309,6 +318,8 @@ block:
 	VFMADD231PS  Z18, Z17, Z15
 	VMOVUPS      256(SI), Z16
 	VMOVUPS      320(SI), Z17
+	PREFETCHT1   24832(SI)
+	PREFETCHT1   24896(SI)
 	VBROADCASTSS 8(AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -335,6 +346,8 @@ block:
 	VFMADD231PS  Z18, Z17, Z15
 	VMOVUPS      384(SI), Z16
 	VMOVUPS      448(SI), Z17
+	PREFETCHT1   24960(SI)
+	PREFETCHT1   25024(SI)
 	VBROADCASTSS 12(AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -371,6 +384,8 @@ rest:
 single:
 	VMOVUPS      (SI), Z16
 	VMOVUPS      64(SI), Z17
+	PREFETCHT1   24576(SI)
+	PREFETCHT1   24640(SI)
 	VBROADCASTSS (AX)(DI*4), Z18
 	VFMADD231PS  Z18, Z16, Z0
 	VFMADD231PS  Z18, Z17, Z1
@@ -436,7 +451,7 @@ next:
 	RET
 
 // func dotAVX512_8x48(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·dotAVX512_8x48(SB), NOSPLIT, $0-73
 	MOVQ      a+16(FP), R12
 	MOVQ      aRow+24(FP), R13
@@ -536,6 +551,9 @@ block:
 	VMOVUPS      (SI), Z24
 	VMOVUPS      64(SI), Z25
 	VMOVUPS      128(SI), Z26
+	PREFETCHT1   24576(SI)
+	PREFETCHT1   24640(SI)
+	PREFETCHT1   24704(SI)
 	VBROADCASTSS (AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -571,6 +589,9 @@ block:
 	VMOVUPS      192(SI), Z24
 	VMOVUPS      256(SI), Z25
 	VMOVUPS      320(SI), Z26
+	PREFETCHT1   24768(SI)
+	PREFETCHT1   24832(SI)
+	PREFETCHT1   24896(SI)
 	VBROADCASTSS 4(AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -606,6 +627,9 @@ block:
 	VMOVUPS      384(SI), Z24
 	VMOVUPS      448(SI), Z25
 	VMOVUPS      512(SI), Z26
+	PREFETCHT1   24960(SI)
+	PREFETCHT1   25024(SI)
+	PREFETCHT1   25088(SI)
 	VBROADCASTSS 8(AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -641,6 +665,9 @@ block:
 	VMOVUPS      576(SI), Z24
 	VMOVUPS      640(SI), Z25
 	VMOVUPS      704(SI), Z26
+	PREFETCHT1   25152(SI)
+	PREFETCHT1   25216(SI)
+	PREFETCHT1   25280(SI)
 	VBROADCASTSS 12(AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -686,6 +713,9 @@ single:
 	VMOVUPS      (SI), Z24
 	VMOVUPS      64(SI), Z25
 	VMOVUPS      128(SI), Z26
+	PREFETCHT1   24576(SI)
+	PREFETCHT1   24640(SI)
+	PREFETCHT1   24704(SI)
 	VBROADCASTSS (AX)(DI*4), Z27
 	VFMADD231PS  Z27, Z24, Z0
 	VFMADD231PS  Z27, Z25, Z1
@@ -2289,510 +2319,16580 @@ done:
 	VZEROUPPER
 	RET
 
-// func depthAVX512(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, w *float32, ldw int, n int, mask *int32, add bool)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·depthAVX512(SB), NOSPLIT, $0-81
-	MOVQ   a+16(FP), R12
-	MOVQ   aRow+24(FP), R13
-	MOVQ   (R13), AX
-	LEAQ   (R12)(AX*4), AX
-	MOVQ   8(R13), BX
-	LEAQ   (R12)(BX*4), BX
-	MOVQ   16(R13), CX
-	LEAQ   (R12)(CX*4), CX
-	MOVQ   24(R13), DX
-	LEAQ   (R12)(DX*4), DX
-	MOVQ   32(R13), R8
-	LEAQ   (R12)(R8*4), R8
-	MOVQ   40(R13), R9
-	LEAQ   (R12)(R9*4), R9
-	MOVQ   48(R13), R10
-	LEAQ   (R12)(R10*4), R10
-	MOVQ   56(R13), R11
-	LEAQ   (R12)(R11*4), R11
-	MOVQ   n+64(FP), R15
+// func fence()
+// Requires: MMX+
+TEXT ·fence(SB), NOSPLIT, $0
+	SFENCE
+	RET
+
+// func transposeAVX2(dst *float32, dstStep int, src *float32, srcStep int, count int)
+// Requires: AVX
+TEXT ·transposeAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), DI
+	MOVQ dstStep+8(FP), AX
+	MOVQ src+16(FP), SI
+	MOVQ srcStep+24(FP), BX
+	MOVQ count+32(FP), CX
+	LEAQ (AX)(AX*2), R8
+	LEAQ (BX)(BX*2), R9
+
+square:
+	LEAQ        (SI)(BX*4), R11
+	VMOVUPS     (SI), X0
+	VINSERTF128 $0x01, (R11), Y0, Y0
+	VMOVUPS     16(SI), X4
+	VINSERTF128 $0x01, 16(R11), Y4, Y4
+	VMOVUPS     (SI)(BX*1), X1
+	VINSERTF128 $0x01, (R11)(BX*1), Y1, Y1
+	VMOVUPS     16(SI)(BX*1), X5
+	VINSERTF128 $0x01, 16(R11)(BX*1), Y5, Y5
+	VMOVUPS     (SI)(BX*2), X2
+	VINSERTF128 $0x01, (R11)(BX*2), Y2, Y2
+	VMOVUPS     16(SI)(BX*2), X6
+	VINSERTF128 $0x01, 16(R11)(BX*2), Y6, Y6
+	VMOVUPS     (SI)(R9*1), X3
+	VINSERTF128 $0x01, (R11)(R9*1), Y3, Y3
+	VMOVUPS     16(SI)(R9*1), X7
+	VINSERTF128 $0x01, 16(R11)(R9*1), Y7, Y7
+	MOVQ        DI, R10
+	LEAQ        (DI)(AX*4), R11
+	VUNPCKLPS   Y1, Y0, Y8
+	VUNPCKHPS   Y1, Y0, Y9
+	VUNPCKLPS   Y3, Y2, Y10
+	VUNPCKHPS   Y3, Y2, Y11
+	VUNPCKLPD   Y10, Y8, Y12
+	VUNPCKHPD   Y10, Y8, Y13
+	VUNPCKLPD   Y11, Y9, Y14
+	VUNPCKHPD   Y11, Y9, Y15
+	VMOVUPS     Y12, (R10)
+	VMOVUPS     Y13, (R10)(AX*1)
+	VMOVUPS     Y14, (R10)(AX*2)
+	VMOVUPS     Y15, (R10)(R8*1)
+	VUNPCKLPS   Y5, Y4, Y8
+	VUNPCKHPS   Y5, Y4, Y9
+	VUNPCKLPS   Y7, Y6, Y10
+	VUNPCKHPS   Y7, Y6, Y11
+	VUNPCKLPD   Y10, Y8, Y12
+	VUNPCKHPD   Y10, Y8, Y13
+	VUNPCKLPD   Y11, Y9, Y14
+	VUNPCKHPD   Y11, Y9, Y15
+	VMOVUPS     Y12, (R11)
+	VMOVUPS     Y13, (R11)(AX*1)
+	VMOVUPS     Y14, (R11)(AX*2)
+	VMOVUPS     Y15, (R11)(R8*1)
+	ADDQ        $0x20, SI
+	LEAQ        (DI)(AX*8), DI
+	DECQ        CX
+	JNE         square
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_1s1(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
 	KXNORW K1, K1, K1
 
 channels:
-	CMPQ      R15, $0x10
-	JGE       start
-	MOVQ      R15, SI
-	MOVQ      mask+72(FP), R15
-	VMOVDQU32 (R15), Z10
-	VPMOVD2M  Z10, K1
-	MOVQ      SI, R15
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
 
 start:
-	VPXORD    Z0, Z0, Z0
-	VPXORD    Z1, Z1, Z1
-	VPXORD    Z2, Z2, Z2
-	VPXORD    Z3, Z3, Z3
-	VPXORD    Z4, Z4, Z4
-	VPXORD    Z5, Z5, Z5
-	VPXORD    Z6, Z6, Z6
-	VPXORD    Z7, Z7, Z7
-	CMPB      add+80(FP), $0x00
-	JEQ       taps
-	MOVQ      c+0(FP), R12
-	MOVQ      cRow+8(FP), R13
-	MOVQ      (R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z0
-	MOVQ      8(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z1
-	MOVQ      16(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z2
-	MOVQ      24(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z3
-	MOVQ      32(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z4
-	MOVQ      40(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z5
-	MOVQ      48(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z6
-	MOVQ      56(R13), DI
-	VMOVUPS.Z (R12)(DI*4), K1, Z7
+	CMPB      add+154(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
 
-taps:
-	MOVQ taps+32(FP), DI
-	MOVQ ntaps+40(FP), R13
-	MOVQ w+48(FP), SI
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
 
-tap:
-	MOVQ        (DI), R12
-	VMOVUPS.Z   (SI), K1, Z8
-	VFMADD231PS (AX)(R12*4), Z8, K1, Z0
-	VFMADD231PS (BX)(R12*4), Z8, K1, Z1
-	VFMADD231PS (CX)(R12*4), Z8, K1, Z2
-	VFMADD231PS (DX)(R12*4), Z8, K1, Z3
-	VFMADD231PS (R8)(R12*4), Z8, K1, Z4
-	VFMADD231PS (R9)(R12*4), Z8, K1, Z5
-	VFMADD231PS (R10)(R12*4), Z8, K1, Z6
-	VFMADD231PS (R11)(R12*4), Z8, K1, Z7
-	ADDQ        ldw+56(FP), SI
-	ADDQ        $0x08, DI
-	DECQ        R13
-	JNE         tap
-	MOVQ        c+0(FP), R12
-	MOVQ        cRow+8(FP), R13
-	MOVQ        (R13), DI
-	VMOVUPS     Z0, K1, (R12)(DI*4)
-	MOVQ        8(R13), DI
-	VMOVUPS     Z1, K1, (R12)(DI*4)
-	MOVQ        16(R13), DI
-	VMOVUPS     Z2, K1, (R12)(DI*4)
-	MOVQ        24(R13), DI
-	VMOVUPS     Z3, K1, (R12)(DI*4)
-	MOVQ        32(R13), DI
-	VMOVUPS     Z4, K1, (R12)(DI*4)
-	MOVQ        40(R13), DI
-	VMOVUPS     Z5, K1, (R12)(DI*4)
-	MOVQ        48(R13), DI
-	VMOVUPS     Z6, K1, (R12)(DI*4)
-	MOVQ        56(R13), DI
-	VMOVUPS     Z7, K1, (R12)(DI*4)
-	ADDQ        $0x40, AX
-	ADDQ        $0x40, BX
-	ADDQ        $0x40, CX
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, R8
-	ADDQ        $0x40, R9
-	ADDQ        $0x40, R10
-	ADDQ        $0x40, R11
-	ADDQ        $0x40, c+0(FP)
-	ADDQ        $0x40, w+48(FP)
-	SUBQ        $0x10, R15
-	JGT         channels
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMOVUPS.Z   (BX), K1, Z8
+	VFMADD231PS (AX), Z8, K1, Z0
+	VFMADD231PS (AX)(R11*1), Z8, K1, Z1
+	VFMADD231PS (AX)(R11*2), Z8, K1, Z2
+	VFMADD231PS (AX)(R15*1), Z8, K1, Z3
+	LEAQ        (AX)(R11*4), AX
+	VFMADD231PS (AX), Z8, K1, Z4
+	VFMADD231PS (AX)(R11*1), Z8, K1, Z5
+	VFMADD231PS (AX)(R11*2), Z8, K1, Z6
+	VFMADD231PS (AX)(R15*1), Z8, K1, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMOVUPS.Z   (BX), K1, Z8
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VFMADD231PS (AX), Z8, K1, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VFMADD231PS (AX), Z8, K1, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
 	VZEROUPPER
 	RET
 
-// func depthAVX2(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, w *float32, ldw int, n int, mask *int32, add bool)
-// Requires: AVX, AVX2, FMA3
-TEXT ·depthAVX2(SB), NOSPLIT, $0-81
-	MOVQ     a+16(FP), R12
-	MOVQ     aRow+24(FP), R13
-	MOVQ     (R13), AX
-	LEAQ     (R12)(AX*4), AX
-	MOVQ     8(R13), BX
-	LEAQ     (R12)(BX*4), BX
-	MOVQ     16(R13), CX
-	LEAQ     (R12)(CX*4), CX
-	MOVQ     24(R13), DX
-	LEAQ     (R12)(DX*4), DX
-	MOVQ     32(R13), R8
-	LEAQ     (R12)(R8*4), R8
-	MOVQ     40(R13), R9
-	LEAQ     (R12)(R9*4), R9
-	MOVQ     48(R13), R10
-	LEAQ     (R12)(R10*4), R10
-	MOVQ     56(R13), R11
-	LEAQ     (R12)(R11*4), R11
-	MOVQ     n+64(FP), R15
-	VPCMPEQD Y10, Y10, Y10
+// func depthRowAVX512_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_2s1(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
 
 channels:
-	CMPQ    R15, $0x08
-	JGE     start
-	MOVQ    R15, SI
-	MOVQ    mask+72(FP), R15
-	VMOVUPS (R15), Y10
-	MOVQ    SI, R15
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
 
 start:
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
-	CMPB       add+80(FP), $0x00
-	JEQ        taps
-	MOVQ       c+0(FP), R12
-	MOVQ       cRow+8(FP), R13
-	MOVQ       (R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y0
-	MOVQ       8(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y1
-	MOVQ       16(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y2
-	MOVQ       24(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y3
-	MOVQ       32(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y4
-	MOVQ       40(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y5
-	MOVQ       48(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y6
-	MOVQ       56(R13), DI
-	VMASKMOVPS (R12)(DI*4), Y10, Y7
+	CMPB      add+154(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
 
-taps:
-	MOVQ taps+32(FP), DI
-	MOVQ ntaps+40(FP), R13
-	MOVQ w+48(FP), SI
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
 
-tap:
-	MOVQ        (DI), R12
-	VMASKMOVPS  (SI), Y10, Y8
-	VMASKMOVPS  (AX)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y0
-	VMASKMOVPS  (BX)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y1
-	VMASKMOVPS  (CX)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y2
-	VMASKMOVPS  (DX)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y3
-	VMASKMOVPS  (R8)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y4
-	VMASKMOVPS  (R9)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y5
-	VMASKMOVPS  (R10)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y6
-	VMASKMOVPS  (R11)(R12*4), Y10, Y9
-	VFMADD231PS Y9, Y8, Y7
-	ADDQ        ldw+56(FP), SI
-	ADDQ        $0x08, DI
-	DECQ        R13
-	JNE         tap
-	MOVQ        c+0(FP), R12
-	MOVQ        cRow+8(FP), R13
-	MOVQ        (R13), DI
-	VMASKMOVPS  Y0, Y10, (R12)(DI*4)
-	MOVQ        8(R13), DI
-	VMASKMOVPS  Y1, Y10, (R12)(DI*4)
-	MOVQ        16(R13), DI
-	VMASKMOVPS  Y2, Y10, (R12)(DI*4)
-	MOVQ        24(R13), DI
-	VMASKMOVPS  Y3, Y10, (R12)(DI*4)
-	MOVQ        32(R13), DI
-	VMASKMOVPS  Y4, Y10, (R12)(DI*4)
-	MOVQ        40(R13), DI
-	VMASKMOVPS  Y5, Y10, (R12)(DI*4)
-	MOVQ        48(R13), DI
-	VMASKMOVPS  Y6, Y10, (R12)(DI*4)
-	MOVQ        56(R13), DI
-	VMASKMOVPS  Y7, Y10, (R12)(DI*4)
-	ADDQ        $0x20, AX
-	ADDQ        $0x20, BX
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DX
-	ADDQ        $0x20, R8
-	ADDQ        $0x20, R9
-	ADDQ        $0x20, R10
-	ADDQ        $0x20, R11
-	ADDQ        $0x20, c+0(FP)
-	ADDQ        $0x20, w+48(FP)
-	SUBQ        $0x08, R15
-	JGT         channels
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z0
+	VFMADD231PS Z10, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z10
+	VFMADD231PS Z10, Z9, Z1
+	VFMADD231PS Z10, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z2
+	VFMADD231PS Z10, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z3
+	VFMADD231PS Z10, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z4
+	VFMADD231PS Z10, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z10
+	VFMADD231PS Z10, Z9, Z5
+	VFMADD231PS Z10, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z10
+	VFMADD231PS Z10, Z9, Z6
+	VFMADD231PS Z10, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z0
+	VFMADD231PS Z10, Z8, Z1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z1
+	VFMADD231PS Z10, Z8, Z2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z2
+	VFMADD231PS Z10, Z8, Z3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z3
+	VFMADD231PS Z10, Z8, Z4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z4
+	VFMADD231PS Z10, Z8, Z5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z5
+	VFMADD231PS Z10, Z8, Z6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z6
+	VFMADD231PS Z10, Z8, Z7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z10
+	VFMADD231PS Z10, Z9, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
 	VZEROUPPER
 	RET
 
-// func depthOuterAVX512(c *float32, ldc int, a *float32, aStep int, aSeg int, taps *int, ntaps int, b *float32, bStep int, bSeg int, segs int, n int, mask *int32, add bool)
+// func depthRowAVX512_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_3s1(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+154(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z0
+	VFMADD231PS Z11, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z9, Z1
+	VFMADD231PS Z11, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z9, Z2
+	VFMADD231PS Z11, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z9, Z3
+	VFMADD231PS Z11, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z3
+	VFMADD231PS Z11, Z9, Z4
+	VFMADD231PS Z11, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z4
+	VFMADD231PS Z11, Z9, Z5
+	VFMADD231PS Z11, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z5
+	VFMADD231PS Z11, Z9, Z6
+	VFMADD231PS Z11, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z6
+	VFMADD231PS Z11, Z9, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z0
+	VFMADD231PS Z11, Z8, Z1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z9, Z1
+	VFMADD231PS Z11, Z8, Z2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z9, Z2
+	VFMADD231PS Z11, Z8, Z3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z9, Z3
+	VFMADD231PS Z11, Z8, Z4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z3
+	VFMADD231PS Z11, Z9, Z4
+	VFMADD231PS Z11, Z8, Z5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z4
+	VFMADD231PS Z11, Z9, Z5
+	VFMADD231PS Z11, Z8, Z6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z5
+	VFMADD231PS Z11, Z9, Z6
+	VFMADD231PS Z11, Z8, Z7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z6
+	VFMADD231PS Z11, Z9, Z7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_4s1(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+154(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z12
+	VFMADD231PS Z12, Z9, Z0
+	VFMADD231PS Z12, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z12
+	VFMADD231PS Z12, Z10, Z0
+	VFMADD231PS Z12, Z9, Z1
+	VFMADD231PS Z12, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z12
+	VFMADD231PS Z12, Z11, Z0
+	VFMADD231PS Z12, Z10, Z1
+	VFMADD231PS Z12, Z9, Z2
+	VFMADD231PS Z12, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z1
+	VFMADD231PS Z12, Z10, Z2
+	VFMADD231PS Z12, Z9, Z3
+	VFMADD231PS Z12, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z12
+	VFMADD231PS Z12, Z11, Z2
+	VFMADD231PS Z12, Z10, Z3
+	VFMADD231PS Z12, Z9, Z4
+	VFMADD231PS Z12, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z12
+	VFMADD231PS Z12, Z11, Z3
+	VFMADD231PS Z12, Z10, Z4
+	VFMADD231PS Z12, Z9, Z5
+	VFMADD231PS Z12, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z12
+	VFMADD231PS Z12, Z11, Z4
+	VFMADD231PS Z12, Z10, Z5
+	VFMADD231PS Z12, Z9, Z6
+	VFMADD231PS Z12, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z5
+	VFMADD231PS Z12, Z10, Z6
+	VFMADD231PS Z12, Z9, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z12
+	VFMADD231PS Z12, Z11, Z6
+	VFMADD231PS Z12, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z12
+	VFMADD231PS Z12, Z11, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z9, Z0
+	VFMADD231PS Z12, Z8, Z1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z10, Z0
+	VFMADD231PS Z12, Z9, Z1
+	VFMADD231PS Z12, Z8, Z2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z0
+	VFMADD231PS Z12, Z10, Z1
+	VFMADD231PS Z12, Z9, Z2
+	VFMADD231PS Z12, Z8, Z3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z1
+	VFMADD231PS Z12, Z10, Z2
+	VFMADD231PS Z12, Z9, Z3
+	VFMADD231PS Z12, Z8, Z4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z2
+	VFMADD231PS Z12, Z10, Z3
+	VFMADD231PS Z12, Z9, Z4
+	VFMADD231PS Z12, Z8, Z5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z3
+	VFMADD231PS Z12, Z10, Z4
+	VFMADD231PS Z12, Z9, Z5
+	VFMADD231PS Z12, Z8, Z6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z4
+	VFMADD231PS Z12, Z10, Z5
+	VFMADD231PS Z12, Z9, Z6
+	VFMADD231PS Z12, Z8, Z7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z5
+	VFMADD231PS Z12, Z10, Z6
+	VFMADD231PS Z12, Z9, Z7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z6
+	VFMADD231PS Z12, Z10, Z7
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z12
+	VFMADD231PS Z12, Z11, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_5s1(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+154(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z9, Z0
+	VFMADD231PS Z13, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z10, Z0
+	VFMADD231PS Z13, Z9, Z1
+	VFMADD231PS Z13, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z0
+	VFMADD231PS Z13, Z10, Z1
+	VFMADD231PS Z13, Z9, Z2
+	VFMADD231PS Z13, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z0
+	VFMADD231PS Z13, Z11, Z1
+	VFMADD231PS Z13, Z10, Z2
+	VFMADD231PS Z13, Z9, Z3
+	VFMADD231PS Z13, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z12, Z1
+	VFMADD231PS Z13, Z11, Z2
+	VFMADD231PS Z13, Z10, Z3
+	VFMADD231PS Z13, Z9, Z4
+	VFMADD231PS Z13, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z2
+	VFMADD231PS Z13, Z11, Z3
+	VFMADD231PS Z13, Z10, Z4
+	VFMADD231PS Z13, Z9, Z5
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z12, Z3
+	VFMADD231PS Z13, Z11, Z4
+	VFMADD231PS Z13, Z10, Z5
+	VFMADD231PS Z13, Z9, Z6
+	VFMADD231PS Z13, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z13, Z11, Z5
+	VFMADD231PS Z13, Z10, Z6
+	VFMADD231PS Z13, Z9, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z13, Z11, Z6
+	VFMADD231PS Z13, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z13, Z11, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z9, Z0
+	VFMADD231PS Z13, Z8, Z1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z10, Z0
+	VFMADD231PS Z13, Z9, Z1
+	VFMADD231PS Z13, Z8, Z2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z0
+	VFMADD231PS Z13, Z10, Z1
+	VFMADD231PS Z13, Z9, Z2
+	VFMADD231PS Z13, Z8, Z3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z0
+	VFMADD231PS Z13, Z11, Z1
+	VFMADD231PS Z13, Z10, Z2
+	VFMADD231PS Z13, Z9, Z3
+	VFMADD231PS Z13, Z8, Z4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z1
+	VFMADD231PS Z13, Z11, Z2
+	VFMADD231PS Z13, Z10, Z3
+	VFMADD231PS Z13, Z9, Z4
+	VFMADD231PS Z13, Z8, Z5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z2
+	VFMADD231PS Z13, Z11, Z3
+	VFMADD231PS Z13, Z10, Z4
+	VFMADD231PS Z13, Z9, Z5
+	VFMADD231PS Z13, Z8, Z6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z3
+	VFMADD231PS Z13, Z11, Z4
+	VFMADD231PS Z13, Z10, Z5
+	VFMADD231PS Z13, Z9, Z6
+	VFMADD231PS Z13, Z8, Z7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z13, Z11, Z5
+	VFMADD231PS Z13, Z10, Z6
+	VFMADD231PS Z13, Z9, Z7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z13, Z11, Z6
+	VFMADD231PS Z13, Z10, Z7
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z13, Z11, Z7
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_7s1(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+154(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (BX)(R13*2), K1, Z13
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z14
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z9, Z0
+	VFMADD231PS Z15, Z8, Z1
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z10, Z0
+	VFMADD231PS Z15, Z9, Z1
+	VFMADD231PS Z15, Z8, Z2
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z11, Z0
+	VFMADD231PS Z15, Z10, Z1
+	VFMADD231PS Z15, Z9, Z2
+	VFMADD231PS Z15, Z8, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z12, Z0
+	VFMADD231PS Z15, Z11, Z1
+	VFMADD231PS Z15, Z10, Z2
+	VFMADD231PS Z15, Z9, Z3
+	VFMADD231PS Z15, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z0
+	VFMADD231PS Z15, Z12, Z1
+	VFMADD231PS Z15, Z11, Z2
+	VFMADD231PS Z15, Z10, Z3
+	VFMADD231PS Z15, Z9, Z4
+	VFMADD231PS Z15, Z8, Z5
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z0
+	VFMADD231PS Z15, Z13, Z1
+	VFMADD231PS Z15, Z12, Z2
+	VFMADD231PS Z15, Z11, Z3
+	VFMADD231PS Z15, Z10, Z4
+	VFMADD231PS Z15, Z9, Z5
+	VFMADD231PS Z15, Z8, Z6
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z14, Z1
+	VFMADD231PS Z15, Z13, Z2
+	VFMADD231PS Z15, Z12, Z3
+	VFMADD231PS Z15, Z11, Z4
+	VFMADD231PS Z15, Z10, Z5
+	VFMADD231PS Z15, Z9, Z6
+	VFMADD231PS Z15, Z8, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z2
+	VFMADD231PS Z15, Z13, Z3
+	VFMADD231PS Z15, Z12, Z4
+	VFMADD231PS Z15, Z11, Z5
+	VFMADD231PS Z15, Z10, Z6
+	VFMADD231PS Z15, Z9, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z14, Z3
+	VFMADD231PS Z15, Z13, Z4
+	VFMADD231PS Z15, Z12, Z5
+	VFMADD231PS Z15, Z11, Z6
+	VFMADD231PS Z15, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z4
+	VFMADD231PS Z15, Z13, Z5
+	VFMADD231PS Z15, Z12, Z6
+	VFMADD231PS Z15, Z11, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z14, Z5
+	VFMADD231PS Z15, Z13, Z6
+	VFMADD231PS Z15, Z12, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z6
+	VFMADD231PS Z15, Z13, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z14, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (BX)(R13*2), K1, Z13
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z14
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z9, Z0
+	VFMADD231PS Z15, Z8, Z1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z10, Z0
+	VFMADD231PS Z15, Z9, Z1
+	VFMADD231PS Z15, Z8, Z2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z11, Z0
+	VFMADD231PS Z15, Z10, Z1
+	VFMADD231PS Z15, Z9, Z2
+	VFMADD231PS Z15, Z8, Z3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z12, Z0
+	VFMADD231PS Z15, Z11, Z1
+	VFMADD231PS Z15, Z10, Z2
+	VFMADD231PS Z15, Z9, Z3
+	VFMADD231PS Z15, Z8, Z4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z0
+	VFMADD231PS Z15, Z12, Z1
+	VFMADD231PS Z15, Z11, Z2
+	VFMADD231PS Z15, Z10, Z3
+	VFMADD231PS Z15, Z9, Z4
+	VFMADD231PS Z15, Z8, Z5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z0
+	VFMADD231PS Z15, Z13, Z1
+	VFMADD231PS Z15, Z12, Z2
+	VFMADD231PS Z15, Z11, Z3
+	VFMADD231PS Z15, Z10, Z4
+	VFMADD231PS Z15, Z9, Z5
+	VFMADD231PS Z15, Z8, Z6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z1
+	VFMADD231PS Z15, Z13, Z2
+	VFMADD231PS Z15, Z12, Z3
+	VFMADD231PS Z15, Z11, Z4
+	VFMADD231PS Z15, Z10, Z5
+	VFMADD231PS Z15, Z9, Z6
+	VFMADD231PS Z15, Z8, Z7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z2
+	VFMADD231PS Z15, Z13, Z3
+	VFMADD231PS Z15, Z12, Z4
+	VFMADD231PS Z15, Z11, Z5
+	VFMADD231PS Z15, Z10, Z6
+	VFMADD231PS Z15, Z9, Z7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z3
+	VFMADD231PS Z15, Z13, Z4
+	VFMADD231PS Z15, Z12, Z5
+	VFMADD231PS Z15, Z11, Z6
+	VFMADD231PS Z15, Z10, Z7
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z4
+	VFMADD231PS Z15, Z13, Z5
+	VFMADD231PS Z15, Z12, Z6
+	VFMADD231PS Z15, Z11, Z7
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z5
+	VFMADD231PS Z15, Z13, Z6
+	VFMADD231PS Z15, Z12, Z7
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z6
+	VFMADD231PS Z15, Z13, Z7
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_3s2(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+154(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z0
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z8, Z1
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z8, Z2
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z2
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z8, Z3
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z3
+	VFMADD231PS Z11, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z4
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z4
+	VFMADD231PS Z11, Z8, Z5
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z5
+	VFMADD231PS Z11, Z8, Z6
+	VMOVUPS.Z   (AX)(R11*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z6
+	VMOVUPS.Z   (AX)(R11*2), K1, Z11
+	VFMADD231PS Z11, Z10, Z6
+	VFMADD231PS Z11, Z8, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z11
+	VFMADD231PS Z11, Z9, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z0
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z8, Z1
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z1
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z8, Z2
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z2
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z8, Z3
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z3
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z3
+	VFMADD231PS Z11, Z8, Z4
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z4
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z4
+	VFMADD231PS Z11, Z8, Z5
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z5
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z5
+	VFMADD231PS Z11, Z8, Z6
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z6
+	ADDQ        R11, AX
+
+pixel14:
+	CMPQ        CX, $0x0e
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z6
+	VFMADD231PS Z11, Z8, Z7
+	ADDQ        R11, AX
+
+pixel15:
+	CMPQ        CX, $0x0f
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z9, Z7
+	ADDQ        R11, AX
+
+pixel16:
+	CMPQ        CX, $0x10
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	CMPQ DX, $0x0e
+	JEQ  pixel14
+	CMPQ DX, $0x0f
+	JEQ  pixel15
+	CMPQ DX, $0x10
+	JEQ  pixel16
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x10, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_5s2(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+154(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z9, Z0
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z10, Z0
+	VFMADD231PS Z13, Z8, Z1
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z0
+	VFMADD231PS Z13, Z9, Z1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z0
+	VFMADD231PS Z13, Z10, Z1
+	VFMADD231PS Z13, Z8, Z2
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z1
+	VFMADD231PS Z13, Z9, Z2
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z1
+	VFMADD231PS Z13, Z10, Z2
+	VFMADD231PS Z13, Z8, Z3
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z2
+	VFMADD231PS Z13, Z9, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z2
+	VFMADD231PS Z13, Z10, Z3
+	VFMADD231PS Z13, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z3
+	VFMADD231PS Z13, Z9, Z4
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z3
+	VFMADD231PS Z13, Z10, Z4
+	VFMADD231PS Z13, Z8, Z5
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z4
+	VFMADD231PS Z13, Z9, Z5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z13, Z10, Z5
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z5
+	VFMADD231PS Z13, Z9, Z6
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z13, Z10, Z6
+	VFMADD231PS Z13, Z8, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z6
+	VFMADD231PS Z13, Z9, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z13, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z13
+	VFMADD231PS Z13, Z11, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z9, Z0
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z10, Z0
+	VFMADD231PS Z13, Z8, Z1
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z0
+	VFMADD231PS Z13, Z9, Z1
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z0
+	VFMADD231PS Z13, Z10, Z1
+	VFMADD231PS Z13, Z8, Z2
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z1
+	VFMADD231PS Z13, Z9, Z2
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z1
+	VFMADD231PS Z13, Z10, Z2
+	VFMADD231PS Z13, Z8, Z3
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z2
+	VFMADD231PS Z13, Z9, Z3
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z2
+	VFMADD231PS Z13, Z10, Z3
+	VFMADD231PS Z13, Z8, Z4
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z3
+	VFMADD231PS Z13, Z9, Z4
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z3
+	VFMADD231PS Z13, Z10, Z4
+	VFMADD231PS Z13, Z8, Z5
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z4
+	VFMADD231PS Z13, Z9, Z5
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z13, Z10, Z5
+	VFMADD231PS Z13, Z8, Z6
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z5
+	VFMADD231PS Z13, Z9, Z6
+	ADDQ        R11, AX
+
+pixel14:
+	CMPQ        CX, $0x0e
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z13, Z10, Z6
+	VFMADD231PS Z13, Z8, Z7
+	ADDQ        R11, AX
+
+pixel15:
+	CMPQ        CX, $0x0f
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z6
+	VFMADD231PS Z13, Z9, Z7
+	ADDQ        R11, AX
+
+pixel16:
+	CMPQ        CX, $0x10
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z13, Z10, Z7
+	ADDQ        R11, AX
+
+pixel17:
+	CMPQ        CX, $0x11
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z11, Z7
+	ADDQ        R11, AX
+
+pixel18:
+	CMPQ        CX, $0x12
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	CMPQ DX, $0x0e
+	JEQ  pixel14
+	CMPQ DX, $0x0f
+	JEQ  pixel15
+	CMPQ DX, $0x10
+	JEQ  pixel16
+	CMPQ DX, $0x11
+	JEQ  pixel17
+	CMPQ DX, $0x12
+	JEQ  pixel18
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x10, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX512_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthRowAVX512_7s2(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ   x+16(FP), R8
+	MOVQ   w+48(FP), R9
+	MOVQ   y+0(FP), R10
+	MOVQ   channels+72(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+80(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB      add+154(FP), $0x00
+	JEQ       fresh
+	MOVQ      R10, R13
+	VMOVUPS.Z (R13), K1, Z0
+	CMPQ      outs+96(FP), $0x01
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z1
+	CMPQ      outs+96(FP), $0x02
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z2
+	CMPQ      outs+96(FP), $0x03
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z3
+	CMPQ      outs+96(FP), $0x04
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z4
+	CMPQ      outs+96(FP), $0x05
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z5
+	CMPQ      outs+96(FP), $0x06
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z6
+	CMPQ      outs+96(FP), $0x07
+	JEQ       rows
+	ADDQ      yStep+8(FP), R13
+	VMOVUPS.Z (R13), K1, Z7
+	JMP       rows
+
+fresh:
+	MOVQ      bias+64(FP), R13
+	TESTQ     R13, R13
+	JEQ       zero
+	MOVQ      R10, AX
+	SUBQ      y+0(FP), AX
+	VMOVUPS.Z (R13)(AX*1), K1, Z0
+	VMOVAPS   Z0, Z1
+	VMOVAPS   Z0, Z2
+	VMOVAPS   Z0, Z3
+	VMOVAPS   Z0, Z4
+	VMOVAPS   Z0, Z5
+	VMOVAPS   Z0, Z6
+	VMOVAPS   Z0, Z7
+	JMP       rows
+
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (BX)(R13*2), K1, Z13
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z14
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z8, Z0
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z9, Z0
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z10, Z0
+	VFMADD231PS Z15, Z8, Z1
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z11, Z0
+	VFMADD231PS Z15, Z9, Z1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z12, Z0
+	VFMADD231PS Z15, Z10, Z1
+	VFMADD231PS Z15, Z8, Z2
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z0
+	VFMADD231PS Z15, Z11, Z1
+	VFMADD231PS Z15, Z9, Z2
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z0
+	VFMADD231PS Z15, Z12, Z1
+	VFMADD231PS Z15, Z10, Z2
+	VFMADD231PS Z15, Z8, Z3
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z1
+	VFMADD231PS Z15, Z11, Z2
+	VFMADD231PS Z15, Z9, Z3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z1
+	VFMADD231PS Z15, Z12, Z2
+	VFMADD231PS Z15, Z10, Z3
+	VFMADD231PS Z15, Z8, Z4
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z2
+	VFMADD231PS Z15, Z11, Z3
+	VFMADD231PS Z15, Z9, Z4
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z2
+	VFMADD231PS Z15, Z12, Z3
+	VFMADD231PS Z15, Z10, Z4
+	VFMADD231PS Z15, Z8, Z5
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z3
+	VFMADD231PS Z15, Z11, Z4
+	VFMADD231PS Z15, Z9, Z5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z3
+	VFMADD231PS Z15, Z12, Z4
+	VFMADD231PS Z15, Z10, Z5
+	VFMADD231PS Z15, Z8, Z6
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z4
+	VFMADD231PS Z15, Z11, Z5
+	VFMADD231PS Z15, Z9, Z6
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z4
+	VFMADD231PS Z15, Z12, Z5
+	VFMADD231PS Z15, Z10, Z6
+	VFMADD231PS Z15, Z8, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z5
+	VFMADD231PS Z15, Z11, Z6
+	VFMADD231PS Z15, Z9, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z5
+	VFMADD231PS Z15, Z12, Z6
+	VFMADD231PS Z15, Z10, Z7
+	VMOVUPS.Z   (AX)(R11*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z6
+	VFMADD231PS Z15, Z11, Z7
+	VMOVUPS.Z   (AX)(R11*2), K1, Z15
+	VFMADD231PS Z15, Z14, Z6
+	VFMADD231PS Z15, Z12, Z7
+	VMOVUPS.Z   (AX)(R15*1), K1, Z15
+	VFMADD231PS Z15, Z13, Z7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS.Z   (BX), K1, Z8
+	VMOVUPS.Z   (BX)(R13*1), K1, Z9
+	VMOVUPS.Z   (BX)(R13*2), K1, Z10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z11
+	VMOVUPS.Z   (BX)(R13*1), K1, Z12
+	VMOVUPS.Z   (BX)(R13*2), K1, Z13
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS.Z   (BX), K1, Z14
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z8, Z0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z9, Z0
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z10, Z0
+	VFMADD231PS Z15, Z8, Z1
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z11, Z0
+	VFMADD231PS Z15, Z9, Z1
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z12, Z0
+	VFMADD231PS Z15, Z10, Z1
+	VFMADD231PS Z15, Z8, Z2
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z0
+	VFMADD231PS Z15, Z11, Z1
+	VFMADD231PS Z15, Z9, Z2
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z0
+	VFMADD231PS Z15, Z12, Z1
+	VFMADD231PS Z15, Z10, Z2
+	VFMADD231PS Z15, Z8, Z3
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z1
+	VFMADD231PS Z15, Z11, Z2
+	VFMADD231PS Z15, Z9, Z3
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z1
+	VFMADD231PS Z15, Z12, Z2
+	VFMADD231PS Z15, Z10, Z3
+	VFMADD231PS Z15, Z8, Z4
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z2
+	VFMADD231PS Z15, Z11, Z3
+	VFMADD231PS Z15, Z9, Z4
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z2
+	VFMADD231PS Z15, Z12, Z3
+	VFMADD231PS Z15, Z10, Z4
+	VFMADD231PS Z15, Z8, Z5
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z3
+	VFMADD231PS Z15, Z11, Z4
+	VFMADD231PS Z15, Z9, Z5
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z3
+	VFMADD231PS Z15, Z12, Z4
+	VFMADD231PS Z15, Z10, Z5
+	VFMADD231PS Z15, Z8, Z6
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z4
+	VFMADD231PS Z15, Z11, Z5
+	VFMADD231PS Z15, Z9, Z6
+	ADDQ        R11, AX
+
+pixel14:
+	CMPQ        CX, $0x0e
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z4
+	VFMADD231PS Z15, Z12, Z5
+	VFMADD231PS Z15, Z10, Z6
+	VFMADD231PS Z15, Z8, Z7
+	ADDQ        R11, AX
+
+pixel15:
+	CMPQ        CX, $0x0f
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z5
+	VFMADD231PS Z15, Z11, Z6
+	VFMADD231PS Z15, Z9, Z7
+	ADDQ        R11, AX
+
+pixel16:
+	CMPQ        CX, $0x10
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z5
+	VFMADD231PS Z15, Z12, Z6
+	VFMADD231PS Z15, Z10, Z7
+	ADDQ        R11, AX
+
+pixel17:
+	CMPQ        CX, $0x11
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z6
+	VFMADD231PS Z15, Z11, Z7
+	ADDQ        R11, AX
+
+pixel18:
+	CMPQ        CX, $0x12
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z6
+	VFMADD231PS Z15, Z12, Z7
+	ADDQ        R11, AX
+
+pixel19:
+	CMPQ        CX, $0x13
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z13, Z7
+	ADDQ        R11, AX
+
+pixel20:
+	CMPQ        CX, $0x14
+	JEQ         next
+	VMOVUPS.Z   (AX), K1, Z15
+	VFMADD231PS Z15, Z14, Z7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Z8
+	VBROADCASTSS high+124(FP), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS.Z   (R13)(AX*1), K1, Z8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS.Z   (R13)(AX*1), K1, Z9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS.Z   (BX)(AX*1), K1, Z10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Z8, Z0, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Z8, Z1, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Z8, Z2, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Z8, Z3, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Z8, Z4, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Z8, Z5, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Z8, Z6, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Z8, Z7, Z11
+	VADDPS      Z11, Z9, Z9
+	VFMADD231PS Z11, Z11, Z10
+
+count:
+	VMOVUPS Z9, K1, (R13)(AX*1)
+	VMOVUPS Z10, K1, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Z0, K1, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z1, K1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z2, K1, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z3, K1, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z4, K1, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z5, K1, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z6, K1, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Z7, K1, (R13)
+
+stored:
+	ADDQ $0x40, R8
+	ADDQ $0x40, R9
+	ADDQ $0x40, R10
+	SUBQ $0x10, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	CMPQ DX, $0x0e
+	JEQ  pixel14
+	CMPQ DX, $0x0f
+	JEQ  pixel15
+	CMPQ DX, $0x10
+	JEQ  pixel16
+	CMPQ DX, $0x11
+	JEQ  pixel17
+	CMPQ DX, $0x12
+	JEQ  pixel18
+	CMPQ DX, $0x13
+	JEQ  pixel19
+	CMPQ DX, $0x14
+	JEQ  pixel20
+	JMP  next
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x10, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX512_1(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·depthOuterAVX512(SB), NOSPLIT, $0-105
-	MOVQ      mask+96(FP), R15
-	VMOVDQU32 (R15), Z11
-	VPMOVD2M  Z11, K1
-	VPXORD    Z0, Z0, Z0
-	VPXORD    Z1, Z1, Z1
-	VPXORD    Z2, Z2, Z2
-	VPXORD    Z3, Z3, Z3
-	VPXORD    Z4, Z4, Z4
-	VPXORD    Z5, Z5, Z5
-	VPXORD    Z6, Z6, Z6
-	VPXORD    Z7, Z7, Z7
-	VPXORD    Z8, Z8, Z8
-	CMPB      add+104(FP), $0x00
-	JEQ       start
-	MOVQ      c+0(FP), SI
-	VMOVUPS.Z (SI), K1, Z0
-	CMPQ      ntaps+48(FP), $0x01
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z1
-	CMPQ      ntaps+48(FP), $0x02
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z2
-	CMPQ      ntaps+48(FP), $0x03
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z3
-	CMPQ      ntaps+48(FP), $0x04
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z4
-	CMPQ      ntaps+48(FP), $0x05
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z5
-	CMPQ      ntaps+48(FP), $0x06
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z6
-	CMPQ      ntaps+48(FP), $0x07
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z7
-	CMPQ      ntaps+48(FP), $0x08
-	JEQ       start
-	ADDQ      ldc+8(FP), SI
-	VMOVUPS.Z (SI), K1, Z8
+TEXT ·depthSumsAVX512_1(SB), NOSPLIT, $24-160
+	MOVQ   xStep+24(FP), AX
+	MOVQ   dyStep+72(FP), DX
+	MOVQ   advance+40(FP), SI
+	KXNORW K1, K1, K1
 
-start:
-	MOVQ taps+40(FP), R15
-	MOVQ (R15), AX
-	MOVQ 8(R15), BX
-	MOVQ 16(R15), CX
-	MOVQ 24(R15), DX
-	MOVQ 32(R15), R8
-	MOVQ 40(R15), R9
-	MOVQ 48(R15), R10
-	MOVQ 56(R15), R11
-	MOVQ 64(R15), R12
+channels:
+	CMPQ      channels+144(FP), $0x10
+	JGE       full
+	MOVQ      mask+152(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
 
 segment:
-	MOVQ a+16(FP), SI
-	MOVQ b+56(FP), DI
-	MOVQ n+88(FP), R13
-	MOVQ aStep+24(FP), R15
+	MOVQ rows+48(FP), R15
+	MOVQ (R15), R8
+	ADDQ (SP), R8
+	MOVQ 8(SP), CX
+	MOVQ mids+112(FP), DI
+	SUBQ $0x04, DI
+	JLT  rest
 
-pixel:
-	VMOVUPS.Z   (DI), K1, Z9
-	VFMADD231PS (SI)(AX*1), Z9, K1, Z0
-	VFMADD231PS (SI)(BX*1), Z9, K1, Z1
-	VFMADD231PS (SI)(CX*1), Z9, K1, Z2
-	VFMADD231PS (SI)(DX*1), Z9, K1, Z3
-	VFMADD231PS (SI)(R8*1), Z9, K1, Z4
-	VFMADD231PS (SI)(R9*1), Z9, K1, Z5
-	VFMADD231PS (SI)(R10*1), Z9, K1, Z6
-	VFMADD231PS (SI)(R11*1), Z9, K1, Z7
-	VFMADD231PS (SI)(R12*1), Z9, K1, Z8
-	ADDQ        R15, SI
-	ADDQ        bStep+64(FP), DI
-	DECQ        R13
-	JNE         pixel
-	MOVQ        aSeg+32(FP), R15
-	ADDQ        R15, a+16(FP)
-	MOVQ        bSeg+72(FP), R15
-	ADDQ        R15, b+56(FP)
-	DECQ        segs+80(FP)
-	JNE         segment
-	MOVQ        c+0(FP), SI
-	VMOVUPS     Z0, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x01
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z1, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x02
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z2, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x03
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z3, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x04
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z4, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x05
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z5, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x06
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z6, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x07
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z7, K1, (SI)
-	CMPQ        ntaps+48(FP), $0x08
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMOVUPS     Z8, K1, (SI)
+four:
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS (R8), Z4, K1, Z0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS (R8), Z4, K1, Z1
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS (R8), Z4, K1, Z2
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS (R8), Z4, K1, Z3
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	SUBQ        $0x04, DI
+	JGE         four
+
+rest:
+	ADDQ  $0x04, DI
+	TESTQ DI, DI
+	JEQ   right
+
+all:
+	VMOVUPS.Z   (CX), K1, Z4
+	VFMADD231PS (R8), Z4, K1, Z0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ      xSeg+32(FP), R15
+	ADDQ      R15, (SP)
+	MOVQ      dySeg+80(FP), R15
+	ADDQ      R15, 8(SP)
+	DECQ      16(SP)
+	JNE       segment
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z3, Z2, Z2
+	VADDPS    Z2, Z0, Z0
+	MOVQ      rows+48(FP), R13
+	MOVQ      8(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z5
+	VADDPS    Z0, Z5, Z5
+	VMOVUPS   Z5, K1, (R15)
+	ADDQ      $0x40, dw+0(FP)
+	ADDQ      $0x40, x+16(FP)
+	ADDQ      $0x40, dy+64(FP)
+	SUBQ      $0x10, channels+144(FP)
+	JGT       channels
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX512_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthSumsAVX512_3(SB), NOSPLIT, $24-160
+	MOVQ   xStep+24(FP), AX
+	MOVQ   dyStep+72(FP), DX
+	MOVQ   advance+40(FP), SI
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      channels+144(FP), $0x10
+	JGE       full
+	MOVQ      mask+152(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
+
+segment:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  32(R15), R10
+	ADDQ  (SP), R10
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   mid
+
+left:
+	CMPQ R13, $0x01
+	JEQ  from1
+	CMPQ R13, $0x02
+	JEQ  from2
+
+from1:
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS (R8)(AX*1), Z9, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z9, K1, Z2
+	VFMADD231PS (R9)(AX*1), Z9, K1, Z4
+	VFMADD231PS (R9)(AX*2), Z9, K1, Z5
+	VFMADD231PS (R10)(AX*1), Z9, K1, Z7
+	VFMADD231PS (R10)(AX*2), Z9, K1, Z8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	JMP         leftDone
+
+from2:
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS (R8)(AX*2), Z9, K1, Z2
+	VFMADD231PS (R9)(AX*2), Z9, K1, Z5
+	VFMADD231PS (R10)(AX*2), Z9, K1, Z8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+
+leftDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  left
+
+mid:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
+
+all:
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS (R8), Z9, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z9, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z9, K1, Z2
+	VFMADD231PS (R9), Z9, K1, Z3
+	VFMADD231PS (R9)(AX*1), Z9, K1, Z4
+	VFMADD231PS (R9)(AX*2), Z9, K1, Z5
+	VFMADD231PS (R10), Z9, K1, Z6
+	VFMADD231PS (R10)(AX*1), Z9, K1, Z7
+	VFMADD231PS (R10)(AX*2), Z9, K1, Z8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   ended
+
+edge:
+	CMPQ R13, $0x01
+	JEQ  to1
+	CMPQ R13, $0x02
+	JEQ  to2
+
+to1:
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS (R8), Z9, K1, Z0
+	VFMADD231PS (R9), Z9, K1, Z3
+	VFMADD231PS (R10), Z9, K1, Z6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	JMP         rightDone
+
+to2:
+	VMOVUPS.Z   (CX), K1, Z9
+	VFMADD231PS (R8), Z9, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z9, K1, Z1
+	VFMADD231PS (R9), Z9, K1, Z3
+	VFMADD231PS (R9)(AX*1), Z9, K1, Z4
+	VFMADD231PS (R10), Z9, K1, Z6
+	VFMADD231PS (R10)(AX*1), Z9, K1, Z7
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+
+rightDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edge
+
+ended:
+	MOVQ      xSeg+32(FP), R15
+	ADDQ      R15, (SP)
+	MOVQ      dySeg+80(FP), R15
+	ADDQ      R15, 8(SP)
+	DECQ      16(SP)
+	JNE       segment
+	MOVQ      rows+48(FP), R13
+	MOVQ      8(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z0, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z1, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z2, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	CMPQ      count+56(FP), $0x01
+	JEQ       stored
+	MOVQ      24(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z3, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z4, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z5, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	CMPQ      count+56(FP), $0x02
+	JEQ       stored
+	MOVQ      40(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z6, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z7, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z10
+	VADDPS    Z8, Z10, Z10
+	VMOVUPS   Z10, K1, (R15)
+
+stored:
+	ADDQ $0x40, dw+0(FP)
+	ADDQ $0x40, x+16(FP)
+	ADDQ $0x40, dy+64(FP)
+	SUBQ $0x10, channels+144(FP)
+	JGT  channels
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX512_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthSumsAVX512_5(SB), NOSPLIT, $24-160
+	MOVQ   xStep+24(FP), AX
+	LEAQ   (AX)(AX*2), BX
+	MOVQ   dyStep+72(FP), DX
+	MOVQ   advance+40(FP), SI
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      channels+144(FP), $0x10
+	JGE       full
+	MOVQ      mask+152(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	VPXORD Z24, Z24, Z24
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
+
+segment:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  32(R15), R10
+	ADDQ  (SP), R10
+	MOVQ  48(R15), R11
+	ADDQ  (SP), R11
+	MOVQ  64(R15), R12
+	ADDQ  (SP), R12
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   mid
+
+left:
+	CMPQ R13, $0x01
+	JEQ  from1
+	CMPQ R13, $0x02
+	JEQ  from2
+	CMPQ R13, $0x03
+	JEQ  from3
+	CMPQ R13, $0x04
+	JEQ  from4
+
+from1:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z25, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z25, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z25, K1, Z4
+	VFMADD231PS (R9)(AX*1), Z25, K1, Z6
+	VFMADD231PS (R9)(AX*2), Z25, K1, Z7
+	VFMADD231PS (R9)(BX*1), Z25, K1, Z8
+	VFMADD231PS (R9)(AX*4), Z25, K1, Z9
+	VFMADD231PS (R10)(AX*1), Z25, K1, Z11
+	VFMADD231PS (R10)(AX*2), Z25, K1, Z12
+	VFMADD231PS (R10)(BX*1), Z25, K1, Z13
+	VFMADD231PS (R10)(AX*4), Z25, K1, Z14
+	VFMADD231PS (R11)(AX*1), Z25, K1, Z16
+	VFMADD231PS (R11)(AX*2), Z25, K1, Z17
+	VFMADD231PS (R11)(BX*1), Z25, K1, Z18
+	VFMADD231PS (R11)(AX*4), Z25, K1, Z19
+	VFMADD231PS (R12)(AX*1), Z25, K1, Z21
+	VFMADD231PS (R12)(AX*2), Z25, K1, Z22
+	VFMADD231PS (R12)(BX*1), Z25, K1, Z23
+	VFMADD231PS (R12)(AX*4), Z25, K1, Z24
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	JMP         leftDone
+
+from2:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8)(AX*2), Z25, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z25, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z25, K1, Z4
+	VFMADD231PS (R9)(AX*2), Z25, K1, Z7
+	VFMADD231PS (R9)(BX*1), Z25, K1, Z8
+	VFMADD231PS (R9)(AX*4), Z25, K1, Z9
+	VFMADD231PS (R10)(AX*2), Z25, K1, Z12
+	VFMADD231PS (R10)(BX*1), Z25, K1, Z13
+	VFMADD231PS (R10)(AX*4), Z25, K1, Z14
+	VFMADD231PS (R11)(AX*2), Z25, K1, Z17
+	VFMADD231PS (R11)(BX*1), Z25, K1, Z18
+	VFMADD231PS (R11)(AX*4), Z25, K1, Z19
+	VFMADD231PS (R12)(AX*2), Z25, K1, Z22
+	VFMADD231PS (R12)(BX*1), Z25, K1, Z23
+	VFMADD231PS (R12)(AX*4), Z25, K1, Z24
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	JMP         leftDone
+
+from3:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8)(BX*1), Z25, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z25, K1, Z4
+	VFMADD231PS (R9)(BX*1), Z25, K1, Z8
+	VFMADD231PS (R9)(AX*4), Z25, K1, Z9
+	VFMADD231PS (R10)(BX*1), Z25, K1, Z13
+	VFMADD231PS (R10)(AX*4), Z25, K1, Z14
+	VFMADD231PS (R11)(BX*1), Z25, K1, Z18
+	VFMADD231PS (R11)(AX*4), Z25, K1, Z19
+	VFMADD231PS (R12)(BX*1), Z25, K1, Z23
+	VFMADD231PS (R12)(AX*4), Z25, K1, Z24
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	JMP         leftDone
+
+from4:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8)(AX*4), Z25, K1, Z4
+	VFMADD231PS (R9)(AX*4), Z25, K1, Z9
+	VFMADD231PS (R10)(AX*4), Z25, K1, Z14
+	VFMADD231PS (R11)(AX*4), Z25, K1, Z19
+	VFMADD231PS (R12)(AX*4), Z25, K1, Z24
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+
+leftDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  left
+
+mid:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
+
+all:
+	PREFETCHT0  (R12)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8), Z25, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z25, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z25, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z25, K1, Z4
+	VFMADD231PS (R9), Z25, K1, Z5
+	VFMADD231PS (R9)(AX*1), Z25, K1, Z6
+	VFMADD231PS (R9)(AX*2), Z25, K1, Z7
+	VFMADD231PS (R9)(BX*1), Z25, K1, Z8
+	VFMADD231PS (R9)(AX*4), Z25, K1, Z9
+	VFMADD231PS (R10), Z25, K1, Z10
+	VFMADD231PS (R10)(AX*1), Z25, K1, Z11
+	VFMADD231PS (R10)(AX*2), Z25, K1, Z12
+	VFMADD231PS (R10)(BX*1), Z25, K1, Z13
+	VFMADD231PS (R10)(AX*4), Z25, K1, Z14
+	VFMADD231PS (R11), Z25, K1, Z15
+	VFMADD231PS (R11)(AX*1), Z25, K1, Z16
+	VFMADD231PS (R11)(AX*2), Z25, K1, Z17
+	VFMADD231PS (R11)(BX*1), Z25, K1, Z18
+	VFMADD231PS (R11)(AX*4), Z25, K1, Z19
+	VFMADD231PS (R12), Z25, K1, Z20
+	VFMADD231PS (R12)(AX*1), Z25, K1, Z21
+	VFMADD231PS (R12)(AX*2), Z25, K1, Z22
+	VFMADD231PS (R12)(BX*1), Z25, K1, Z23
+	VFMADD231PS (R12)(AX*4), Z25, K1, Z24
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   ended
+
+edge:
+	CMPQ R13, $0x01
+	JEQ  to1
+	CMPQ R13, $0x02
+	JEQ  to2
+	CMPQ R13, $0x03
+	JEQ  to3
+	CMPQ R13, $0x04
+	JEQ  to4
+
+to1:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8), Z25, K1, Z0
+	VFMADD231PS (R9), Z25, K1, Z5
+	VFMADD231PS (R10), Z25, K1, Z10
+	VFMADD231PS (R11), Z25, K1, Z15
+	VFMADD231PS (R12), Z25, K1, Z20
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	JMP         rightDone
+
+to2:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8), Z25, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
+	VFMADD231PS (R9), Z25, K1, Z5
+	VFMADD231PS (R9)(AX*1), Z25, K1, Z6
+	VFMADD231PS (R10), Z25, K1, Z10
+	VFMADD231PS (R10)(AX*1), Z25, K1, Z11
+	VFMADD231PS (R11), Z25, K1, Z15
+	VFMADD231PS (R11)(AX*1), Z25, K1, Z16
+	VFMADD231PS (R12), Z25, K1, Z20
+	VFMADD231PS (R12)(AX*1), Z25, K1, Z21
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	JMP         rightDone
+
+to3:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8), Z25, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z25, K1, Z2
+	VFMADD231PS (R9), Z25, K1, Z5
+	VFMADD231PS (R9)(AX*1), Z25, K1, Z6
+	VFMADD231PS (R9)(AX*2), Z25, K1, Z7
+	VFMADD231PS (R10), Z25, K1, Z10
+	VFMADD231PS (R10)(AX*1), Z25, K1, Z11
+	VFMADD231PS (R10)(AX*2), Z25, K1, Z12
+	VFMADD231PS (R11), Z25, K1, Z15
+	VFMADD231PS (R11)(AX*1), Z25, K1, Z16
+	VFMADD231PS (R11)(AX*2), Z25, K1, Z17
+	VFMADD231PS (R12), Z25, K1, Z20
+	VFMADD231PS (R12)(AX*1), Z25, K1, Z21
+	VFMADD231PS (R12)(AX*2), Z25, K1, Z22
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+	JMP         rightDone
+
+to4:
+	VMOVUPS.Z   (CX), K1, Z25
+	VFMADD231PS (R8), Z25, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z25, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z25, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z25, K1, Z3
+	VFMADD231PS (R9), Z25, K1, Z5
+	VFMADD231PS (R9)(AX*1), Z25, K1, Z6
+	VFMADD231PS (R9)(AX*2), Z25, K1, Z7
+	VFMADD231PS (R9)(BX*1), Z25, K1, Z8
+	VFMADD231PS (R10), Z25, K1, Z10
+	VFMADD231PS (R10)(AX*1), Z25, K1, Z11
+	VFMADD231PS (R10)(AX*2), Z25, K1, Z12
+	VFMADD231PS (R10)(BX*1), Z25, K1, Z13
+	VFMADD231PS (R11), Z25, K1, Z15
+	VFMADD231PS (R11)(AX*1), Z25, K1, Z16
+	VFMADD231PS (R11)(AX*2), Z25, K1, Z17
+	VFMADD231PS (R11)(BX*1), Z25, K1, Z18
+	VFMADD231PS (R12), Z25, K1, Z20
+	VFMADD231PS (R12)(AX*1), Z25, K1, Z21
+	VFMADD231PS (R12)(AX*2), Z25, K1, Z22
+	VFMADD231PS (R12)(BX*1), Z25, K1, Z23
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	ADDQ        SI, R12
+
+rightDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edge
+
+ended:
+	MOVQ      xSeg+32(FP), R15
+	ADDQ      R15, (SP)
+	MOVQ      dySeg+80(FP), R15
+	ADDQ      R15, 8(SP)
+	DECQ      16(SP)
+	JNE       segment
+	MOVQ      rows+48(FP), R13
+	MOVQ      8(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z0, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z1, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z2, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z3, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z4, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	CMPQ      count+56(FP), $0x01
+	JEQ       stored
+	MOVQ      24(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z5, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z6, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z7, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z8, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z9, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	CMPQ      count+56(FP), $0x02
+	JEQ       stored
+	MOVQ      40(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z10, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z11, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z12, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z13, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z14, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	CMPQ      count+56(FP), $0x03
+	JEQ       stored
+	MOVQ      56(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z15, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z16, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z17, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z18, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z19, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	CMPQ      count+56(FP), $0x04
+	JEQ       stored
+	MOVQ      72(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z20, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z21, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z22, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z23, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z26
+	VADDPS    Z24, Z26, Z26
+	VMOVUPS   Z26, K1, (R15)
+
+stored:
+	ADDQ $0x40, dw+0(FP)
+	ADDQ $0x40, x+16(FP)
+	ADDQ $0x40, dy+64(FP)
+	SUBQ $0x10, channels+144(FP)
+	JGT  channels
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX512_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·depthSumsAVX512_7(SB), NOSPLIT, $24-160
+	MOVQ   xStep+24(FP), AX
+	LEAQ   (AX)(AX*2), BX
+	LEAQ   (AX)(AX*4), R12
+	MOVQ   dyStep+72(FP), DX
+	MOVQ   advance+40(FP), SI
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      channels+144(FP), $0x10
+	JGE       full
+	MOVQ      mask+152(FP), R15
+	VMOVDQU32 (R15), Z31
+	VPMOVD2M  Z31, K1
+
+full:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	VPXORD Z24, Z24, Z24
+	VPXORD Z25, Z25, Z25
+	VPXORD Z26, Z26, Z26
+	VPXORD Z27, Z27, Z27
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
+
+segment:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  32(R15), R10
+	ADDQ  (SP), R10
+	MOVQ  48(R15), R11
+	ADDQ  (SP), R11
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   mid
+
+left:
+	CMPQ R13, $0x01
+	JEQ  from1
+	CMPQ R13, $0x02
+	JEQ  from2
+	CMPQ R13, $0x03
+	JEQ  from3
+	CMPQ R13, $0x04
+	JEQ  from4
+	CMPQ R13, $0x05
+	JEQ  from5
+	CMPQ R13, $0x06
+	JEQ  from6
+
+from1:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         leftDone
+
+from2:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         leftDone
+
+from3:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         leftDone
+
+from4:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         leftDone
+
+from5:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         leftDone
+
+from6:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+
+leftDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  left
+
+mid:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
+
+all:
+	PREFETCHT0  (R11)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R8)(BX*2), Z28, K1, Z6
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R9)(BX*2), Z28, K1, Z13
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R10)(BX*2), Z28, K1, Z20
+	VFMADD231PS (R11), Z28, K1, Z21
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	VFMADD231PS (R11)(BX*2), Z28, K1, Z27
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   ended
+
+edge:
+	CMPQ R13, $0x01
+	JEQ  to1
+	CMPQ R13, $0x02
+	JEQ  to2
+	CMPQ R13, $0x03
+	JEQ  to3
+	CMPQ R13, $0x04
+	JEQ  to4
+	CMPQ R13, $0x05
+	JEQ  to5
+	CMPQ R13, $0x06
+	JEQ  to6
+
+to1:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R11), Z28, K1, Z21
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         rightDone
+
+to2:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R11), Z28, K1, Z21
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         rightDone
+
+to3:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R11), Z28, K1, Z21
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         rightDone
+
+to4:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R11), Z28, K1, Z21
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         rightDone
+
+to5:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R11), Z28, K1, Z21
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+	JMP         rightDone
+
+to6:
+	VMOVUPS.Z   (CX), K1, Z28
+	VFMADD231PS (R8), Z28, K1, Z0
+	VFMADD231PS (R8)(AX*1), Z28, K1, Z1
+	VFMADD231PS (R8)(AX*2), Z28, K1, Z2
+	VFMADD231PS (R8)(BX*1), Z28, K1, Z3
+	VFMADD231PS (R8)(AX*4), Z28, K1, Z4
+	VFMADD231PS (R8)(R12*1), Z28, K1, Z5
+	VFMADD231PS (R9), Z28, K1, Z7
+	VFMADD231PS (R9)(AX*1), Z28, K1, Z8
+	VFMADD231PS (R9)(AX*2), Z28, K1, Z9
+	VFMADD231PS (R9)(BX*1), Z28, K1, Z10
+	VFMADD231PS (R9)(AX*4), Z28, K1, Z11
+	VFMADD231PS (R9)(R12*1), Z28, K1, Z12
+	VFMADD231PS (R10), Z28, K1, Z14
+	VFMADD231PS (R10)(AX*1), Z28, K1, Z15
+	VFMADD231PS (R10)(AX*2), Z28, K1, Z16
+	VFMADD231PS (R10)(BX*1), Z28, K1, Z17
+	VFMADD231PS (R10)(AX*4), Z28, K1, Z18
+	VFMADD231PS (R10)(R12*1), Z28, K1, Z19
+	VFMADD231PS (R11), Z28, K1, Z21
+	VFMADD231PS (R11)(AX*1), Z28, K1, Z22
+	VFMADD231PS (R11)(AX*2), Z28, K1, Z23
+	VFMADD231PS (R11)(BX*1), Z28, K1, Z24
+	VFMADD231PS (R11)(AX*4), Z28, K1, Z25
+	VFMADD231PS (R11)(R12*1), Z28, K1, Z26
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	ADDQ        SI, R11
+
+rightDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edge
+
+ended:
+	MOVQ      xSeg+32(FP), R15
+	ADDQ      R15, (SP)
+	MOVQ      dySeg+80(FP), R15
+	ADDQ      R15, 8(SP)
+	DECQ      16(SP)
+	JNE       segment
+	MOVQ      rows+48(FP), R13
+	MOVQ      8(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z0, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z1, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z2, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z3, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z4, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z5, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z6, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	CMPQ      count+56(FP), $0x01
+	JEQ       stored
+	MOVQ      24(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z7, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z8, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z9, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z10, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z11, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z12, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z13, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	CMPQ      count+56(FP), $0x02
+	JEQ       stored
+	MOVQ      40(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z14, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z15, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z16, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z17, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z18, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z19, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z20, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	CMPQ      count+56(FP), $0x03
+	JEQ       stored
+	MOVQ      56(R13), R15
+	ADDQ      dw+0(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z21, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z22, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z23, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z24, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z25, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z26, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+	ADDQ      dwStep+8(FP), R15
+	VMOVUPS.Z (R15), K1, Z29
+	VADDPS    Z27, Z29, Z29
+	VMOVUPS   Z29, K1, (R15)
+
+stored:
+	ADDQ $0x40, dw+0(FP)
+	ADDQ $0x40, x+16(FP)
+	ADDQ $0x40, dy+64(FP)
+	SUBQ $0x10, channels+144(FP)
+	JGT  channels
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_1s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_1s1(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+154(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y9
+	VFMADD231PS Y9, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y9
+	VFMADD231PS Y9, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y9
+	VFMADD231PS Y9, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y9
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMOVUPS     (BX), Y8
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y9
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+154(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+153(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y9
+	VFMADD231PS Y9, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y9
+	VFMADD231PS Y9, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y9
+	VFMADD231PS Y9, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y9
+	VFMADD231PS Y9, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y9
+	VFMADD231PS Y9, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y9
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	VMASKMOVPS  (BX), Y15, Y8
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y9
+	VFMADD231PS Y9, Y8, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_2s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_2s1(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+154(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y10
+	VFMADD231PS Y10, Y9, Y0
+	VFMADD231PS Y10, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y10
+	VFMADD231PS Y10, Y9, Y1
+	VFMADD231PS Y10, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y10
+	VFMADD231PS Y10, Y9, Y2
+	VFMADD231PS Y10, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y3
+	VFMADD231PS Y10, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y10
+	VFMADD231PS Y10, Y9, Y4
+	VFMADD231PS Y10, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y10
+	VFMADD231PS Y10, Y9, Y5
+	VFMADD231PS Y10, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y10
+	VFMADD231PS Y10, Y9, Y6
+	VFMADD231PS Y10, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y0
+	VFMADD231PS Y10, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y1
+	VFMADD231PS Y10, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y2
+	VFMADD231PS Y10, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y3
+	VFMADD231PS Y10, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y4
+	VFMADD231PS Y10, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y5
+	VFMADD231PS Y10, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y6
+	VFMADD231PS Y10, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+154(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+153(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y0
+	VFMADD231PS Y10, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VFMADD231PS Y10, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y2
+	VFMADD231PS Y10, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VFMADD231PS Y10, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y4
+	VFMADD231PS Y10, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y5
+	VFMADD231PS Y10, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y6
+	VFMADD231PS Y10, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y0
+	VFMADD231PS Y10, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VFMADD231PS Y10, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y2
+	VFMADD231PS Y10, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VFMADD231PS Y10, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y4
+	VFMADD231PS Y10, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y5
+	VFMADD231PS Y10, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y6
+	VFMADD231PS Y10, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_3s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_3s1(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+154(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y9, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y9, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y9, Y6
+	VFMADD231PS Y11, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y9, Y7
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y9, Y3
+	VFMADD231PS Y11, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y9, Y4
+	VFMADD231PS Y11, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y11, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y9, Y6
+	VFMADD231PS Y11, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y9, Y7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+154(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+153(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y9, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y9, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y9, Y6
+	VFMADD231PS Y11, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y9, Y7
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y9, Y3
+	VFMADD231PS Y11, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y9, Y4
+	VFMADD231PS Y11, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y11, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y9, Y6
+	VFMADD231PS Y11, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y9, Y7
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_4s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_4s1(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+154(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y12
+	VFMADD231PS Y12, Y9, Y0
+	VFMADD231PS Y12, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y12
+	VFMADD231PS Y12, Y10, Y0
+	VFMADD231PS Y12, Y9, Y1
+	VFMADD231PS Y12, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y12
+	VFMADD231PS Y12, Y11, Y0
+	VFMADD231PS Y12, Y10, Y1
+	VFMADD231PS Y12, Y9, Y2
+	VFMADD231PS Y12, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y1
+	VFMADD231PS Y12, Y10, Y2
+	VFMADD231PS Y12, Y9, Y3
+	VFMADD231PS Y12, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y12
+	VFMADD231PS Y12, Y11, Y2
+	VFMADD231PS Y12, Y10, Y3
+	VFMADD231PS Y12, Y9, Y4
+	VFMADD231PS Y12, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y12
+	VFMADD231PS Y12, Y11, Y3
+	VFMADD231PS Y12, Y10, Y4
+	VFMADD231PS Y12, Y9, Y5
+	VFMADD231PS Y12, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y12
+	VFMADD231PS Y12, Y11, Y4
+	VFMADD231PS Y12, Y10, Y5
+	VFMADD231PS Y12, Y9, Y6
+	VFMADD231PS Y12, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y5
+	VFMADD231PS Y12, Y10, Y6
+	VFMADD231PS Y12, Y9, Y7
+	VMOVUPS     (AX)(R11*1), Y12
+	VFMADD231PS Y12, Y11, Y6
+	VFMADD231PS Y12, Y10, Y7
+	VMOVUPS     (AX)(R11*2), Y12
+	VFMADD231PS Y12, Y11, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y9, Y0
+	VFMADD231PS Y12, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y10, Y0
+	VFMADD231PS Y12, Y9, Y1
+	VFMADD231PS Y12, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y0
+	VFMADD231PS Y12, Y10, Y1
+	VFMADD231PS Y12, Y9, Y2
+	VFMADD231PS Y12, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y1
+	VFMADD231PS Y12, Y10, Y2
+	VFMADD231PS Y12, Y9, Y3
+	VFMADD231PS Y12, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y2
+	VFMADD231PS Y12, Y10, Y3
+	VFMADD231PS Y12, Y9, Y4
+	VFMADD231PS Y12, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y3
+	VFMADD231PS Y12, Y10, Y4
+	VFMADD231PS Y12, Y9, Y5
+	VFMADD231PS Y12, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y4
+	VFMADD231PS Y12, Y10, Y5
+	VFMADD231PS Y12, Y9, Y6
+	VFMADD231PS Y12, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y5
+	VFMADD231PS Y12, Y10, Y6
+	VFMADD231PS Y12, Y9, Y7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y6
+	VFMADD231PS Y12, Y10, Y7
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS     (AX), Y12
+	VFMADD231PS Y12, Y11, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+154(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+153(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y12
+	VFMADD231PS Y12, Y9, Y0
+	VFMADD231PS Y12, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y12
+	VFMADD231PS Y12, Y10, Y0
+	VFMADD231PS Y12, Y9, Y1
+	VFMADD231PS Y12, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y12
+	VFMADD231PS Y12, Y11, Y0
+	VFMADD231PS Y12, Y10, Y1
+	VFMADD231PS Y12, Y9, Y2
+	VFMADD231PS Y12, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y1
+	VFMADD231PS Y12, Y10, Y2
+	VFMADD231PS Y12, Y9, Y3
+	VFMADD231PS Y12, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y12
+	VFMADD231PS Y12, Y11, Y2
+	VFMADD231PS Y12, Y10, Y3
+	VFMADD231PS Y12, Y9, Y4
+	VFMADD231PS Y12, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y12
+	VFMADD231PS Y12, Y11, Y3
+	VFMADD231PS Y12, Y10, Y4
+	VFMADD231PS Y12, Y9, Y5
+	VFMADD231PS Y12, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y12
+	VFMADD231PS Y12, Y11, Y4
+	VFMADD231PS Y12, Y10, Y5
+	VFMADD231PS Y12, Y9, Y6
+	VFMADD231PS Y12, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y5
+	VFMADD231PS Y12, Y10, Y6
+	VFMADD231PS Y12, Y9, Y7
+	VMASKMOVPS  (AX)(R11*1), Y15, Y12
+	VFMADD231PS Y12, Y11, Y6
+	VFMADD231PS Y12, Y10, Y7
+	VMASKMOVPS  (AX)(R11*2), Y15, Y12
+	VFMADD231PS Y12, Y11, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y9, Y0
+	VFMADD231PS Y12, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y10, Y0
+	VFMADD231PS Y12, Y9, Y1
+	VFMADD231PS Y12, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y0
+	VFMADD231PS Y12, Y10, Y1
+	VFMADD231PS Y12, Y9, Y2
+	VFMADD231PS Y12, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y1
+	VFMADD231PS Y12, Y10, Y2
+	VFMADD231PS Y12, Y9, Y3
+	VFMADD231PS Y12, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y2
+	VFMADD231PS Y12, Y10, Y3
+	VFMADD231PS Y12, Y9, Y4
+	VFMADD231PS Y12, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y3
+	VFMADD231PS Y12, Y10, Y4
+	VFMADD231PS Y12, Y9, Y5
+	VFMADD231PS Y12, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y4
+	VFMADD231PS Y12, Y10, Y5
+	VFMADD231PS Y12, Y9, Y6
+	VFMADD231PS Y12, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y5
+	VFMADD231PS Y12, Y10, Y6
+	VFMADD231PS Y12, Y9, Y7
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y6
+	VFMADD231PS Y12, Y10, Y7
+	ADDQ        R11, AX
+
+pixel10Cut:
+	CMPQ        CX, $0x0a
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y12
+	VFMADD231PS Y12, Y11, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	CMPQ DX, $0x0a
+	JEQ  pixel10Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_5s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_5s1(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+154(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (BX)(R13*1), Y12
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y9, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y9, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VFMADD231PS Y13, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y9, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y9, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VFMADD231PS Y13, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y9, Y7
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y11, Y7
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (BX)(R13*1), Y12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y9, Y0
+	VFMADD231PS Y13, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y9, Y1
+	VFMADD231PS Y13, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VFMADD231PS Y13, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y9, Y3
+	VFMADD231PS Y13, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VFMADD231PS Y13, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y9, Y5
+	VFMADD231PS Y13, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VFMADD231PS Y13, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y9, Y7
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y10, Y7
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y11, Y7
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+154(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+153(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (BX)(R13*1), Y15, Y12
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y9, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y9, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VFMADD231PS Y13, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y9, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y9, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VFMADD231PS Y13, Y8, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y9, Y7
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y11, Y7
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (BX)(R13*1), Y15, Y12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y9, Y0
+	VFMADD231PS Y13, Y8, Y1
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y9, Y1
+	VFMADD231PS Y13, Y8, Y2
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VFMADD231PS Y13, Y8, Y3
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y9, Y3
+	VFMADD231PS Y13, Y8, Y4
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VFMADD231PS Y13, Y8, Y5
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y9, Y5
+	VFMADD231PS Y13, Y8, Y6
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VFMADD231PS Y13, Y8, Y7
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y9, Y7
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y10, Y7
+	ADDQ        R11, AX
+
+pixel10Cut:
+	CMPQ        CX, $0x0a
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y11, Y7
+	ADDQ        R11, AX
+
+pixel11Cut:
+	CMPQ        CX, $0x0b
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	CMPQ DX, $0x0a
+	JEQ  pixel10Cut
+	CMPQ DX, $0x0b
+	JEQ  pixel11Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_7s1(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_7s1(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+154(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y7
+	VMOVUPS     (BX)(R13*1), Y8
+	VMOVUPS     (BX)(R13*2), Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y11
+	VMOVUPS     (BX)(R13*2), Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y13
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y7, Y0
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y8, Y0
+	VFMADD231PS Y14, Y7, Y1
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y8, Y1
+	VFMADD231PS Y14, Y7, Y2
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VFMADD231PS Y14, Y7, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y8, Y3
+	VFMADD231PS Y14, Y7, Y4
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VFMADD231PS Y14, Y7, Y5
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y8, Y5
+	VFMADD231PS Y14, Y7, Y6
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y8, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y9, Y6
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y10, Y6
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y11, Y6
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y12, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y7
+	VMOVUPS     (BX)(R13*1), Y8
+	VMOVUPS     (BX)(R13*2), Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y11
+	VMOVUPS     (BX)(R13*2), Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y13
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y7, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y8, Y0
+	VFMADD231PS Y14, Y7, Y1
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y8, Y1
+	VFMADD231PS Y14, Y7, Y2
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VFMADD231PS Y14, Y7, Y3
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y8, Y3
+	VFMADD231PS Y14, Y7, Y4
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VFMADD231PS Y14, Y7, Y5
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y8, Y5
+	VFMADD231PS Y14, Y7, Y6
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y8, Y6
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y9, Y6
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y10, Y6
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y11, Y6
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y12, Y6
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y7
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+count:
+	VMOVUPS Y8, (R13)(AX*1)
+	VMOVUPS Y9, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+154(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+153(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y7
+	VMASKMOVPS  (BX)(R13*1), Y15, Y8
+	VMASKMOVPS  (BX)(R13*2), Y15, Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y11
+	VMASKMOVPS  (BX)(R13*2), Y15, Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y13
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y7, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y8, Y0
+	VFMADD231PS Y14, Y7, Y1
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y8, Y1
+	VFMADD231PS Y14, Y7, Y2
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VFMADD231PS Y14, Y7, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y8, Y3
+	VFMADD231PS Y14, Y7, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VFMADD231PS Y14, Y7, Y5
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y8, Y5
+	VFMADD231PS Y14, Y7, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y8, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y9, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y10, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y11, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y12, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y7
+	VMASKMOVPS  (BX)(R13*1), Y15, Y8
+	VMASKMOVPS  (BX)(R13*2), Y15, Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y11
+	VMASKMOVPS  (BX)(R13*2), Y15, Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y13
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y7, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y8, Y0
+	VFMADD231PS Y14, Y7, Y1
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y8, Y1
+	VFMADD231PS Y14, Y7, Y2
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VFMADD231PS Y14, Y7, Y3
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y8, Y3
+	VFMADD231PS Y14, Y7, Y4
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VFMADD231PS Y14, Y7, Y5
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y8, Y5
+	VFMADD231PS Y14, Y7, Y6
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y8, Y6
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y9, Y6
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y10, Y6
+	ADDQ        R11, AX
+
+pixel10Cut:
+	CMPQ        CX, $0x0a
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y11, Y6
+	ADDQ        R11, AX
+
+pixel11Cut:
+	CMPQ        CX, $0x0b
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y12, Y6
+	ADDQ        R11, AX
+
+pixel12Cut:
+	CMPQ        CX, $0x0c
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y7
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+countCut:
+	VMASKMOVPS Y8, Y15, (R13)(AX*1)
+	VMASKMOVPS Y9, Y15, (BX)(AX*1)
+
+countedCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	CMPQ DX, $0x0a
+	JEQ  pixel10Cut
+	CMPQ DX, $0x0b
+	JEQ  pixel11Cut
+	CMPQ DX, $0x0c
+	JEQ  pixel12Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x07, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x07, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_3s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_3s2(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+154(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y0
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y9, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y2
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y8, Y3
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y9, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y4
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y9, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMOVUPS     (AX)(R11*1), Y11
+	VFMADD231PS Y11, Y9, Y6
+	VMOVUPS     (AX)(R11*2), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y8, Y7
+	VMOVUPS     (AX)(R15*1), Y11
+	VFMADD231PS Y11, Y9, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y0
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y8, Y1
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y1
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y8, Y2
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y2
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y8, Y3
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y3
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y8, Y4
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y4
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y8, Y5
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y5
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y8, Y6
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y6
+	ADDQ        R11, AX
+
+pixel14:
+	CMPQ        CX, $0x0e
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y8, Y7
+	ADDQ        R11, AX
+
+pixel15:
+	CMPQ        CX, $0x0f
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y9, Y7
+	ADDQ        R11, AX
+
+pixel16:
+	CMPQ        CX, $0x10
+	JEQ         next
+	VMOVUPS     (AX), Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	CMPQ DX, $0x0e
+	JEQ  pixel14
+	CMPQ DX, $0x0f
+	JEQ  pixel15
+	CMPQ DX, $0x10
+	JEQ  pixel16
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+154(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+153(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y0
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y2
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y8, Y3
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y4
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y8, Y7
+	VMASKMOVPS  (AX)(R15*1), Y15, Y11
+	VFMADD231PS Y11, Y9, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y0
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y8, Y1
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y1
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y8, Y2
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y2
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y8, Y3
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y3
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y8, Y4
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y4
+	ADDQ        R11, AX
+
+pixel10Cut:
+	CMPQ        CX, $0x0a
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y8, Y5
+	ADDQ        R11, AX
+
+pixel11Cut:
+	CMPQ        CX, $0x0b
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y5
+	ADDQ        R11, AX
+
+pixel12Cut:
+	CMPQ        CX, $0x0c
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y8, Y6
+	ADDQ        R11, AX
+
+pixel13Cut:
+	CMPQ        CX, $0x0d
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y6
+	ADDQ        R11, AX
+
+pixel14Cut:
+	CMPQ        CX, $0x0e
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y8, Y7
+	ADDQ        R11, AX
+
+pixel15Cut:
+	CMPQ        CX, $0x0f
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y9, Y7
+	ADDQ        R11, AX
+
+pixel16Cut:
+	CMPQ        CX, $0x10
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	CMPQ DX, $0x0a
+	JEQ  pixel10Cut
+	CMPQ DX, $0x0b
+	JEQ  pixel11Cut
+	CMPQ DX, $0x0c
+	JEQ  pixel12Cut
+	CMPQ DX, $0x0d
+	JEQ  pixel13Cut
+	CMPQ DX, $0x0e
+	JEQ  pixel14Cut
+	CMPQ DX, $0x0f
+	JEQ  pixel15Cut
+	CMPQ DX, $0x10
+	JEQ  pixel16Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x10, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_5s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_5s2(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+154(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	CMPQ    outs+96(FP), $0x07
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y7
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (BX)(R13*1), Y12
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y9, Y0
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y9, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y8, Y3
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y9, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y9, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y8, Y7
+	VMOVUPS     (AX)(R15*1), Y13
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y9, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMOVUPS     (AX)(R11*1), Y13
+	VFMADD231PS Y13, Y11, Y7
+	VMOVUPS     (AX)(R11*2), Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (BX)(R13*1), Y9
+	VMOVUPS     (BX)(R13*2), Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (BX)(R13*1), Y12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y9, Y0
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y8, Y1
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y9, Y1
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y8, Y2
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y9, Y2
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y8, Y3
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y9, Y3
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y8, Y4
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y9, Y4
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y8, Y5
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y9, Y5
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y8, Y6
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y9, Y6
+	ADDQ        R11, AX
+
+pixel14:
+	CMPQ        CX, $0x0e
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y8, Y7
+	ADDQ        R11, AX
+
+pixel15:
+	CMPQ        CX, $0x0f
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y9, Y7
+	ADDQ        R11, AX
+
+pixel16:
+	CMPQ        CX, $0x10
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y10, Y7
+	ADDQ        R11, AX
+
+pixel17:
+	CMPQ        CX, $0x11
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y11, Y7
+	ADDQ        R11, AX
+
+pixel18:
+	CMPQ        CX, $0x12
+	JEQ         next
+	VMOVUPS     (AX), Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y9
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         count
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+count:
+	VMOVUPS Y9, (R13)(AX*1)
+	VMOVUPS Y10, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+	CMPQ    CX, $0x07
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y7, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	CMPQ DX, $0x0e
+	JEQ  pixel14
+	CMPQ DX, $0x0f
+	JEQ  pixel15
+	CMPQ DX, $0x10
+	JEQ  pixel16
+	CMPQ DX, $0x11
+	JEQ  pixel17
+	CMPQ DX, $0x12
+	JEQ  pixel18
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+154(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	CMPQ       outs+96(FP), $0x07
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y7
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	VMOVAPS    Y0, Y7
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+153(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (BX)(R13*1), Y15, Y12
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y9, Y0
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y9, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y8, Y3
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y9, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y9, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y8, Y7
+	VMASKMOVPS  (AX)(R15*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y9, Y7
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMASKMOVPS  (AX)(R11*1), Y15, Y13
+	VFMADD231PS Y13, Y11, Y7
+	VMASKMOVPS  (AX)(R11*2), Y15, Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y8
+	VMASKMOVPS  (BX)(R13*1), Y15, Y9
+	VMASKMOVPS  (BX)(R13*2), Y15, Y10
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y11
+	VMASKMOVPS  (BX)(R13*1), Y15, Y12
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y8, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y9, Y0
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y8, Y1
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y9, Y1
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y8, Y2
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y9, Y2
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y8, Y3
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y9, Y3
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y8, Y4
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y9, Y4
+	ADDQ        R11, AX
+
+pixel10Cut:
+	CMPQ        CX, $0x0a
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y8, Y5
+	ADDQ        R11, AX
+
+pixel11Cut:
+	CMPQ        CX, $0x0b
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y9, Y5
+	ADDQ        R11, AX
+
+pixel12Cut:
+	CMPQ        CX, $0x0c
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y8, Y6
+	ADDQ        R11, AX
+
+pixel13Cut:
+	CMPQ        CX, $0x0d
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y9, Y6
+	ADDQ        R11, AX
+
+pixel14Cut:
+	CMPQ        CX, $0x0e
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y8, Y7
+	ADDQ        R11, AX
+
+pixel15Cut:
+	CMPQ        CX, $0x0f
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y9, Y7
+	ADDQ        R11, AX
+
+pixel16Cut:
+	CMPQ        CX, $0x10
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y10, Y7
+	ADDQ        R11, AX
+
+pixel17Cut:
+	CMPQ        CX, $0x11
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y11, Y7
+	ADDQ        R11, AX
+
+pixel18Cut:
+	CMPQ        CX, $0x12
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y8
+	VBROADCASTSS high+124(FP), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y9
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y10
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y8, Y0, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y8, Y1, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y8, Y2, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y8, Y3, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y8, Y4, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y8, Y5, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y8, Y6, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+	CMPQ        CX, $0x07
+	JEQ         countCut
+	VSUBPS      Y8, Y7, Y11
+	VADDPS      Y11, Y9, Y9
+	VFMADD231PS Y11, Y11, Y10
+
+countCut:
+	VMASKMOVPS Y9, Y15, (R13)(AX*1)
+	VMASKMOVPS Y10, Y15, (BX)(AX*1)
+
+countedCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+	CMPQ       CX, $0x07
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y7, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	CMPQ DX, $0x0a
+	JEQ  pixel10Cut
+	CMPQ DX, $0x0b
+	JEQ  pixel11Cut
+	CMPQ DX, $0x0c
+	JEQ  pixel12Cut
+	CMPQ DX, $0x0d
+	JEQ  pixel13Cut
+	CMPQ DX, $0x0e
+	JEQ  pixel14Cut
+	CMPQ DX, $0x0f
+	JEQ  pixel15Cut
+	CMPQ DX, $0x10
+	JEQ  pixel16Cut
+	CMPQ DX, $0x11
+	JEQ  pixel17Cut
+	CMPQ DX, $0x12
+	JEQ  pixel18Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x10, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x08, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthRowAVX2_7s2(y *float32, yStep int, x *float32, xStep int, rows *int, nrows int, w *float32, wStep int, bias *float32, channels int, mask *int32, tiles int, outs int, aheadX int, aheadY int, low float32, high float32, pivot *float32, sum *float32, squares *float32, bounded bool, edge bool, add bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthRowAVX2_7s2(SB), NOSPLIT, $0-155
+	MOVQ xStep+24(FP), R11
+
+tile:
+	MOVQ x+16(FP), R8
+	MOVQ w+48(FP), R9
+	MOVQ y+0(FP), R10
+	MOVQ channels+72(FP), R12
+
+channels:
+	CMPQ       R12, $0x08
+	JLT        cut
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputs
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputs
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputs:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        start
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+start:
+	CMPB    add+154(FP), $0x00
+	JEQ     fresh
+	MOVQ    R10, R13
+	VMOVUPS (R13), Y0
+	CMPQ    outs+96(FP), $0x01
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y1
+	CMPQ    outs+96(FP), $0x02
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y2
+	CMPQ    outs+96(FP), $0x03
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y3
+	CMPQ    outs+96(FP), $0x04
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y4
+	CMPQ    outs+96(FP), $0x05
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y5
+	CMPQ    outs+96(FP), $0x06
+	JEQ     rows
+	ADDQ    yStep+8(FP), R13
+	VMOVUPS (R13), Y6
+	JMP     rows
+
+fresh:
+	MOVQ    bias+64(FP), R13
+	TESTQ   R13, R13
+	JEQ     zero
+	MOVQ    R10, AX
+	SUBQ    y+0(FP), AX
+	VMOVUPS (R13)(AX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	JMP     rows
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+
+rows:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   store
+	CMPB  edge+153(FP), $0x00
+	JNE   edge
+	LEAQ  (R11)(R11*2), R15
+
+row:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y7
+	VMOVUPS     (BX)(R13*1), Y8
+	VMOVUPS     (BX)(R13*2), Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y11
+	VMOVUPS     (BX)(R13*2), Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y13
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y7, Y0
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y8, Y0
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y7, Y1
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y8, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y7, Y2
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y7, Y3
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y7, Y4
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y7, Y5
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y8, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y7, Y6
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y8, Y6
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y9, Y6
+	VMOVUPS     (AX)(R15*1), Y14
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y10, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y11, Y6
+	VMOVUPS     (AX)(R11*1), Y14
+	VFMADD231PS Y14, Y12, Y6
+	VMOVUPS     (AX)(R11*2), Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         row
+	JMP         store
+
+edge:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMOVUPS     (BX), Y7
+	VMOVUPS     (BX)(R13*1), Y8
+	VMOVUPS     (BX)(R13*2), Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (BX)(R13*1), Y11
+	VMOVUPS     (BX)(R13*2), Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMOVUPS     (BX), Y13
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         late
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y7, Y0
+	ADDQ        R11, AX
+
+pixel1:
+	CMPQ        CX, $0x01
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y8, Y0
+	ADDQ        R11, AX
+
+pixel2:
+	CMPQ        CX, $0x02
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y7, Y1
+	ADDQ        R11, AX
+
+pixel3:
+	CMPQ        CX, $0x03
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y8, Y1
+	ADDQ        R11, AX
+
+pixel4:
+	CMPQ        CX, $0x04
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y7, Y2
+	ADDQ        R11, AX
+
+pixel5:
+	CMPQ        CX, $0x05
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y8, Y2
+	ADDQ        R11, AX
+
+pixel6:
+	CMPQ        CX, $0x06
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y7, Y3
+	ADDQ        R11, AX
+
+pixel7:
+	CMPQ        CX, $0x07
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y8, Y3
+	ADDQ        R11, AX
+
+pixel8:
+	CMPQ        CX, $0x08
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y7, Y4
+	ADDQ        R11, AX
+
+pixel9:
+	CMPQ        CX, $0x09
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y8, Y4
+	ADDQ        R11, AX
+
+pixel10:
+	CMPQ        CX, $0x0a
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y7, Y5
+	ADDQ        R11, AX
+
+pixel11:
+	CMPQ        CX, $0x0b
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y8, Y5
+	ADDQ        R11, AX
+
+pixel12:
+	CMPQ        CX, $0x0c
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y7, Y6
+	ADDQ        R11, AX
+
+pixel13:
+	CMPQ        CX, $0x0d
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y8, Y6
+	ADDQ        R11, AX
+
+pixel14:
+	CMPQ        CX, $0x0e
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y9, Y6
+	ADDQ        R11, AX
+
+pixel15:
+	CMPQ        CX, $0x0f
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y10, Y6
+	ADDQ        R11, AX
+
+pixel16:
+	CMPQ        CX, $0x10
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y11, Y6
+	ADDQ        R11, AX
+
+pixel17:
+	CMPQ        CX, $0x11
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y12, Y6
+	ADDQ        R11, AX
+
+pixel18:
+	CMPQ        CX, $0x12
+	JEQ         next
+	VMOVUPS     (AX), Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        R11, AX
+
+next:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edge
+
+store:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          bounded
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+bounded:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         counted
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMOVUPS     (R13)(AX*1), Y7
+	MOVQ        sum+136(FP), R13
+	VMOVUPS     (R13)(AX*1), Y8
+	MOVQ        squares+144(FP), BX
+	VMOVUPS     (BX)(AX*1), Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         count
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         count
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         count
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         count
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         count
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         count
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+count:
+	VMOVUPS Y8, (R13)(AX*1)
+	VMOVUPS Y9, (BX)(AX*1)
+
+counted:
+	MOVQ    R10, R13
+	MOVQ    yStep+8(FP), AX
+	MOVQ    outs+96(FP), CX
+	VMOVUPS Y0, (R13)
+	CMPQ    CX, $0x01
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y1, (R13)
+	CMPQ    CX, $0x02
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y2, (R13)
+	CMPQ    CX, $0x03
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y3, (R13)
+	CMPQ    CX, $0x04
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y4, (R13)
+	CMPQ    CX, $0x05
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y5, (R13)
+	CMPQ    CX, $0x06
+	JEQ     stored
+	ADDQ    AX, R13
+	VMOVUPS Y6, (R13)
+
+stored:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+late:
+	CMPQ DX, $0x01
+	JEQ  pixel1
+	CMPQ DX, $0x02
+	JEQ  pixel2
+	CMPQ DX, $0x03
+	JEQ  pixel3
+	CMPQ DX, $0x04
+	JEQ  pixel4
+	CMPQ DX, $0x05
+	JEQ  pixel5
+	CMPQ DX, $0x06
+	JEQ  pixel6
+	CMPQ DX, $0x07
+	JEQ  pixel7
+	CMPQ DX, $0x08
+	JEQ  pixel8
+	CMPQ DX, $0x09
+	JEQ  pixel9
+	CMPQ DX, $0x0a
+	JEQ  pixel10
+	CMPQ DX, $0x0b
+	JEQ  pixel11
+	CMPQ DX, $0x0c
+	JEQ  pixel12
+	CMPQ DX, $0x0d
+	JEQ  pixel13
+	CMPQ DX, $0x0e
+	JEQ  pixel14
+	CMPQ DX, $0x0f
+	JEQ  pixel15
+	CMPQ DX, $0x10
+	JEQ  pixel16
+	CMPQ DX, $0x11
+	JEQ  pixel17
+	CMPQ DX, $0x12
+	JEQ  pixel18
+	JMP  next
+
+cut:
+	MOVQ       mask+80(FP), R15
+	VMOVUPS    (R15), Y15
+	MOVQ       aheadX+104(FP), BX
+	TESTQ      BX, BX
+	JEQ        outputsCut
+	MOVQ       nrows+40(FP), DI
+	TESTQ      DI, DI
+	JEQ        outputsCut
+	MOVQ       rows+32(FP), SI
+	SHLQ       $0x05, DI
+	MOVQ       -32(SI)(DI*1), AX
+	ADDQ       R8, AX
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	ADDQ       BX, AX
+	MOVQ       AX, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+	PREFETCHT1 (R13)
+	ADDQ       R11, R13
+
+outputsCut:
+	MOVQ       aheadY+112(FP), BX
+	TESTQ      BX, BX
+	JEQ        startCut
+	ADDQ       R10, BX
+	MOVQ       yStep+8(FP), R13
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+	PREFETCHT1 (BX)
+	ADDQ       R13, BX
+
+startCut:
+	CMPB       add+154(FP), $0x00
+	JEQ        freshCut
+	MOVQ       R10, R13
+	VMASKMOVPS (R13), Y15, Y0
+	CMPQ       outs+96(FP), $0x01
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y1
+	CMPQ       outs+96(FP), $0x02
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y2
+	CMPQ       outs+96(FP), $0x03
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y3
+	CMPQ       outs+96(FP), $0x04
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y4
+	CMPQ       outs+96(FP), $0x05
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y5
+	CMPQ       outs+96(FP), $0x06
+	JEQ        rowsCut
+	ADDQ       yStep+8(FP), R13
+	VMASKMOVPS (R13), Y15, Y6
+	JMP        rowsCut
+
+freshCut:
+	MOVQ       bias+64(FP), R13
+	TESTQ      R13, R13
+	JEQ        zeroCut
+	MOVQ       R10, AX
+	SUBQ       y+0(FP), AX
+	VMASKMOVPS (R13)(AX*1), Y15, Y0
+	VMOVAPS    Y0, Y1
+	VMOVAPS    Y0, Y2
+	VMOVAPS    Y0, Y3
+	VMOVAPS    Y0, Y4
+	VMOVAPS    Y0, Y5
+	VMOVAPS    Y0, Y6
+	JMP        rowsCut
+
+zeroCut:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+
+rowsCut:
+	MOVQ  rows+32(FP), SI
+	MOVQ  nrows+40(FP), DI
+	TESTQ DI, DI
+	JEQ   storeCut
+	CMPB  edge+153(FP), $0x00
+	JNE   edgeCut
+	LEAQ  (R11)(R11*2), R15
+
+rowCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y7
+	VMASKMOVPS  (BX)(R13*1), Y15, Y8
+	VMASKMOVPS  (BX)(R13*2), Y15, Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y11
+	VMASKMOVPS  (BX)(R13*2), Y15, Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y13
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y7, Y0
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y8, Y0
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y7, Y1
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y8, Y1
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y7, Y2
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y8, Y2
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y7, Y3
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y8, Y3
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y7, Y4
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y8, Y4
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y7, Y5
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y8, Y5
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y7, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y8, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y9, Y6
+	VMASKMOVPS  (AX)(R15*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y10, Y6
+	LEAQ        (AX)(R11*4), AX
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y11, Y6
+	VMASKMOVPS  (AX)(R11*1), Y15, Y14
+	VFMADD231PS Y14, Y12, Y6
+	VMASKMOVPS  (AX)(R11*2), Y15, Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        $0x20, SI
+	DECQ        DI
+	JNE         rowCut
+	JMP         storeCut
+
+edgeCut:
+	MOVQ        (SI), AX
+	MOVQ        8(SI), BX
+	ADDQ        R8, AX
+	ADDQ        R9, BX
+	MOVQ        wStep+56(FP), R13
+	VMASKMOVPS  (BX), Y15, Y7
+	VMASKMOVPS  (BX)(R13*1), Y15, Y8
+	VMASKMOVPS  (BX)(R13*2), Y15, Y9
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y10
+	VMASKMOVPS  (BX)(R13*1), Y15, Y11
+	VMASKMOVPS  (BX)(R13*2), Y15, Y12
+	LEAQ        (BX)(R13*2), BX
+	ADDQ        R13, BX
+	VMASKMOVPS  (BX), Y15, Y13
+	MOVQ        16(SI), DX
+	MOVQ        24(SI), CX
+	TESTQ       DX, DX
+	JNE         lateCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y7, Y0
+	ADDQ        R11, AX
+
+pixel1Cut:
+	CMPQ        CX, $0x01
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y8, Y0
+	ADDQ        R11, AX
+
+pixel2Cut:
+	CMPQ        CX, $0x02
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y9, Y0
+	VFMADD231PS Y14, Y7, Y1
+	ADDQ        R11, AX
+
+pixel3Cut:
+	CMPQ        CX, $0x03
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y8, Y1
+	ADDQ        R11, AX
+
+pixel4Cut:
+	CMPQ        CX, $0x04
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y11, Y0
+	VFMADD231PS Y14, Y9, Y1
+	VFMADD231PS Y14, Y7, Y2
+	ADDQ        R11, AX
+
+pixel5Cut:
+	CMPQ        CX, $0x05
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y10, Y1
+	VFMADD231PS Y14, Y8, Y2
+	ADDQ        R11, AX
+
+pixel6Cut:
+	CMPQ        CX, $0x06
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y0
+	VFMADD231PS Y14, Y11, Y1
+	VFMADD231PS Y14, Y9, Y2
+	VFMADD231PS Y14, Y7, Y3
+	ADDQ        R11, AX
+
+pixel7Cut:
+	CMPQ        CX, $0x07
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y1
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y8, Y3
+	ADDQ        R11, AX
+
+pixel8Cut:
+	CMPQ        CX, $0x08
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y1
+	VFMADD231PS Y14, Y11, Y2
+	VFMADD231PS Y14, Y9, Y3
+	VFMADD231PS Y14, Y7, Y4
+	ADDQ        R11, AX
+
+pixel9Cut:
+	CMPQ        CX, $0x09
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y10, Y3
+	VFMADD231PS Y14, Y8, Y4
+	ADDQ        R11, AX
+
+pixel10Cut:
+	CMPQ        CX, $0x0a
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y2
+	VFMADD231PS Y14, Y11, Y3
+	VFMADD231PS Y14, Y9, Y4
+	VFMADD231PS Y14, Y7, Y5
+	ADDQ        R11, AX
+
+pixel11Cut:
+	CMPQ        CX, $0x0b
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y3
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y8, Y5
+	ADDQ        R11, AX
+
+pixel12Cut:
+	CMPQ        CX, $0x0c
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y3
+	VFMADD231PS Y14, Y11, Y4
+	VFMADD231PS Y14, Y9, Y5
+	VFMADD231PS Y14, Y7, Y6
+	ADDQ        R11, AX
+
+pixel13Cut:
+	CMPQ        CX, $0x0d
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y10, Y5
+	VFMADD231PS Y14, Y8, Y6
+	ADDQ        R11, AX
+
+pixel14Cut:
+	CMPQ        CX, $0x0e
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y4
+	VFMADD231PS Y14, Y11, Y5
+	VFMADD231PS Y14, Y9, Y6
+	ADDQ        R11, AX
+
+pixel15Cut:
+	CMPQ        CX, $0x0f
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y5
+	VFMADD231PS Y14, Y10, Y6
+	ADDQ        R11, AX
+
+pixel16Cut:
+	CMPQ        CX, $0x10
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y5
+	VFMADD231PS Y14, Y11, Y6
+	ADDQ        R11, AX
+
+pixel17Cut:
+	CMPQ        CX, $0x11
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y12, Y6
+	ADDQ        R11, AX
+
+pixel18Cut:
+	CMPQ        CX, $0x12
+	JEQ         nextCut
+	VMASKMOVPS  (AX), Y15, Y14
+	VFMADD231PS Y14, Y13, Y6
+	ADDQ        R11, AX
+
+nextCut:
+	ADDQ $0x20, SI
+	DECQ DI
+	JNE  edgeCut
+
+storeCut:
+	CMPB         bounded+152(FP), $0x00
+	JEQ          boundedCut
+	VBROADCASTSS low+120(FP), Y7
+	VBROADCASTSS high+124(FP), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+
+boundedCut:
+	MOVQ        pivot+128(FP), R13
+	TESTQ       R13, R13
+	JEQ         countedCut
+	MOVQ        R10, AX
+	SUBQ        y+0(FP), AX
+	VMASKMOVPS  (R13)(AX*1), Y15, Y7
+	MOVQ        sum+136(FP), R13
+	VMASKMOVPS  (R13)(AX*1), Y15, Y8
+	MOVQ        squares+144(FP), BX
+	VMASKMOVPS  (BX)(AX*1), Y15, Y9
+	MOVQ        outs+96(FP), CX
+	VSUBPS      Y7, Y0, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x01
+	JEQ         countCut
+	VSUBPS      Y7, Y1, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x02
+	JEQ         countCut
+	VSUBPS      Y7, Y2, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x03
+	JEQ         countCut
+	VSUBPS      Y7, Y3, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x04
+	JEQ         countCut
+	VSUBPS      Y7, Y4, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x05
+	JEQ         countCut
+	VSUBPS      Y7, Y5, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+	CMPQ        CX, $0x06
+	JEQ         countCut
+	VSUBPS      Y7, Y6, Y10
+	VADDPS      Y10, Y8, Y8
+	VFMADD231PS Y10, Y10, Y9
+
+countCut:
+	VMASKMOVPS Y8, Y15, (R13)(AX*1)
+	VMASKMOVPS Y9, Y15, (BX)(AX*1)
+
+countedCut:
+	MOVQ       R10, R13
+	MOVQ       yStep+8(FP), AX
+	MOVQ       outs+96(FP), CX
+	VMASKMOVPS Y0, Y15, (R13)
+	CMPQ       CX, $0x01
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y1, Y15, (R13)
+	CMPQ       CX, $0x02
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y2, Y15, (R13)
+	CMPQ       CX, $0x03
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y3, Y15, (R13)
+	CMPQ       CX, $0x04
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y4, Y15, (R13)
+	CMPQ       CX, $0x05
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y5, Y15, (R13)
+	CMPQ       CX, $0x06
+	JEQ        storedCut
+	ADDQ       AX, R13
+	VMASKMOVPS Y6, Y15, (R13)
+
+storedCut:
+	ADDQ $0x20, R8
+	ADDQ $0x20, R9
+	ADDQ $0x20, R10
+	SUBQ $0x08, R12
+	JGT  channels
+	JMP  tiled
+
+lateCut:
+	CMPQ DX, $0x01
+	JEQ  pixel1Cut
+	CMPQ DX, $0x02
+	JEQ  pixel2Cut
+	CMPQ DX, $0x03
+	JEQ  pixel3Cut
+	CMPQ DX, $0x04
+	JEQ  pixel4Cut
+	CMPQ DX, $0x05
+	JEQ  pixel5Cut
+	CMPQ DX, $0x06
+	JEQ  pixel6Cut
+	CMPQ DX, $0x07
+	JEQ  pixel7Cut
+	CMPQ DX, $0x08
+	JEQ  pixel8Cut
+	CMPQ DX, $0x09
+	JEQ  pixel9Cut
+	CMPQ DX, $0x0a
+	JEQ  pixel10Cut
+	CMPQ DX, $0x0b
+	JEQ  pixel11Cut
+	CMPQ DX, $0x0c
+	JEQ  pixel12Cut
+	CMPQ DX, $0x0d
+	JEQ  pixel13Cut
+	CMPQ DX, $0x0e
+	JEQ  pixel14Cut
+	CMPQ DX, $0x0f
+	JEQ  pixel15Cut
+	CMPQ DX, $0x10
+	JEQ  pixel16Cut
+	CMPQ DX, $0x11
+	JEQ  pixel17Cut
+	CMPQ DX, $0x12
+	JEQ  pixel18Cut
+	JMP  nextCut
+
+tiled:
+	MOVQ   R11, R13
+	IMUL3Q $0x0e, R13, R13
+	ADDQ   R13, x+16(FP)
+	MOVQ   yStep+8(FP), R13
+	IMUL3Q $0x07, R13, R13
+	ADDQ   R13, y+0(FP)
+	DECQ   tiles+88(FP)
+	JNE    tile
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX2_1(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, FMA3
+TEXT ·depthSumsAVX2_1(SB), NOSPLIT, $24-160
+	MOVQ xStep+24(FP), AX
+	MOVQ dyStep+72(FP), DX
+	MOVQ advance+40(FP), SI
+
+channels:
+	CMPQ   channels+144(FP), $0x08
+	JLT    cut
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
+
+segment:
+	MOVQ rows+48(FP), R15
+	MOVQ (R15), R8
+	ADDQ (SP), R8
+	MOVQ 8(SP), CX
+	MOVQ mids+112(FP), DI
+	SUBQ $0x04, DI
+	JLT  rest
+
+four:
+	VMOVUPS     (CX), Y4
+	VFMADD231PS (R8), Y4, Y0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMOVUPS     (CX), Y4
+	VFMADD231PS (R8), Y4, Y1
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMOVUPS     (CX), Y4
+	VFMADD231PS (R8), Y4, Y2
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMOVUPS     (CX), Y4
+	VFMADD231PS (R8), Y4, Y3
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	SUBQ        $0x04, DI
+	JGE         four
+
+rest:
+	ADDQ  $0x04, DI
+	TESTQ DI, DI
+	JEQ   right
+
+all:
+	VMOVUPS     (CX), Y4
+	VFMADD231PS (R8), Y4, Y0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ    xSeg+32(FP), R15
+	ADDQ    R15, (SP)
+	MOVQ    dySeg+80(FP), R15
+	ADDQ    R15, 8(SP)
+	DECQ    16(SP)
+	JNE     segment
+	VADDPS  Y1, Y0, Y0
+	VADDPS  Y3, Y2, Y2
+	VADDPS  Y2, Y0, Y0
+	MOVQ    rows+48(FP), R13
+	MOVQ    8(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y5
+	VADDPS  Y0, Y5, Y5
+	VMOVUPS Y5, (R15)
+	ADDQ    $0x20, dw+0(FP)
+	ADDQ    $0x20, x+16(FP)
+	ADDQ    $0x20, dy+64(FP)
+	SUBQ    $0x08, channels+144(FP)
+	JGT     channels
+	JMP     done
+
+cut:
+	MOVQ    mask+152(FP), R15
+	VMOVUPS (R15), Y15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	MOVQ    x+16(FP), R15
+	MOVQ    R15, (SP)
+	MOVQ    dy+64(FP), R15
+	MOVQ    R15, 8(SP)
+	MOVQ    segs+88(FP), R15
+	MOVQ    R15, 16(SP)
+
+segmentCut:
+	MOVQ rows+48(FP), R15
+	MOVQ (R15), R8
+	ADDQ (SP), R8
+	MOVQ 8(SP), CX
+	MOVQ mids+112(FP), DI
+	SUBQ $0x04, DI
+	JLT  restCut
+
+fourCut:
+	VMASKMOVPS  (CX), Y15, Y4
+	VMASKMOVPS  (R8), Y15, Y5
+	VFMADD231PS Y5, Y4, Y0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMASKMOVPS  (CX), Y15, Y4
+	VMASKMOVPS  (R8), Y15, Y5
+	VFMADD231PS Y5, Y4, Y1
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMASKMOVPS  (CX), Y15, Y4
+	VMASKMOVPS  (R8), Y15, Y5
+	VFMADD231PS Y5, Y4, Y2
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	VMASKMOVPS  (CX), Y15, Y4
+	VMASKMOVPS  (R8), Y15, Y5
+	VFMADD231PS Y5, Y4, Y3
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	SUBQ        $0x04, DI
+	JGE         fourCut
+
+restCut:
+	ADDQ  $0x04, DI
+	TESTQ DI, DI
+	JEQ   rightCut
+
+allCut:
+	VMASKMOVPS  (CX), Y15, Y4
+	VMASKMOVPS  (R8), Y15, Y5
+	VFMADD231PS Y5, Y4, Y0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	DECQ        DI
+	JNE         allCut
+
+rightCut:
+	MOVQ       xSeg+32(FP), R15
+	ADDQ       R15, (SP)
+	MOVQ       dySeg+80(FP), R15
+	ADDQ       R15, 8(SP)
+	DECQ       16(SP)
+	JNE        segmentCut
+	VADDPS     Y1, Y0, Y0
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y2, Y0, Y0
+	MOVQ       rows+48(FP), R13
+	MOVQ       8(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y5
+	VADDPS     Y0, Y5, Y5
+	VMASKMOVPS Y5, Y15, (R15)
+	ADDQ       $0x20, dw+0(FP)
+	ADDQ       $0x20, x+16(FP)
+	ADDQ       $0x20, dy+64(FP)
+	SUBQ       $0x08, channels+144(FP)
+	JGT        channels
 
 done:
 	VZEROUPPER
 	RET
 
-// func depthOuterAVX2(c *float32, ldc int, a *float32, aStep int, aSeg int, taps *int, ntaps int, b *float32, bStep int, bSeg int, segs int, n int, mask *int32, add bool)
-// Requires: AVX, FMA3
-TEXT ·depthOuterAVX2(SB), NOSPLIT, $0-105
-	MOVQ       mask+96(FP), R15
-	VMOVUPS    (R15), Y11
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
-	VXORPS     Y8, Y8, Y8
-	CMPB       add+104(FP), $0x00
-	JEQ        start
-	MOVQ       c+0(FP), SI
-	VMASKMOVPS (SI), Y11, Y0
-	CMPQ       ntaps+48(FP), $0x01
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y1
-	CMPQ       ntaps+48(FP), $0x02
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y2
-	CMPQ       ntaps+48(FP), $0x03
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y3
-	CMPQ       ntaps+48(FP), $0x04
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y4
-	CMPQ       ntaps+48(FP), $0x05
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y5
-	CMPQ       ntaps+48(FP), $0x06
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y6
-	CMPQ       ntaps+48(FP), $0x07
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y7
-	CMPQ       ntaps+48(FP), $0x08
-	JEQ        start
-	ADDQ       ldc+8(FP), SI
-	VMASKMOVPS (SI), Y11, Y8
+// func depthSumsAVX2_3(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthSumsAVX2_3(SB), NOSPLIT, $24-160
+	MOVQ xStep+24(FP), AX
+	MOVQ dyStep+72(FP), DX
+	MOVQ advance+40(FP), SI
 
-start:
-	MOVQ taps+40(FP), R15
-	MOVQ (R15), AX
-	MOVQ 8(R15), BX
-	MOVQ 16(R15), CX
-	MOVQ 24(R15), DX
-	MOVQ 32(R15), R8
-	MOVQ 40(R15), R9
-	MOVQ 48(R15), R10
-	MOVQ 56(R15), R11
-	MOVQ 64(R15), R12
+channels:
+	CMPQ   channels+144(FP), $0x08
+	JLT    cut
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
 
 segment:
-	MOVQ a+16(FP), SI
-	MOVQ b+56(FP), DI
-	MOVQ n+88(FP), R13
-	MOVQ aStep+24(FP), R15
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  32(R15), R10
+	ADDQ  (SP), R10
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   mid
 
-pixel:
-	VMASKMOVPS  (DI), Y11, Y9
-	VMASKMOVPS  (SI)(AX*1), Y11, Y10
-	VFMADD231PS Y10, Y9, Y0
-	VMASKMOVPS  (SI)(BX*1), Y11, Y10
+left:
+	CMPQ R13, $0x01
+	JEQ  from1
+	CMPQ R13, $0x02
+	JEQ  from2
+
+from1:
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (R8)(AX*1), Y9, Y1
+	VFMADD231PS (R8)(AX*2), Y9, Y2
+	VFMADD231PS (R9)(AX*1), Y9, Y4
+	VFMADD231PS (R9)(AX*2), Y9, Y5
+	VFMADD231PS (R10)(AX*1), Y9, Y7
+	VFMADD231PS (R10)(AX*2), Y9, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	JMP         leftDone
+
+from2:
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (R8)(AX*2), Y9, Y2
+	VFMADD231PS (R9)(AX*2), Y9, Y5
+	VFMADD231PS (R10)(AX*2), Y9, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+
+leftDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  left
+
+mid:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
+
+all:
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (R8), Y9, Y0
+	VFMADD231PS (R8)(AX*1), Y9, Y1
+	VFMADD231PS (R8)(AX*2), Y9, Y2
+	VFMADD231PS (R9), Y9, Y3
+	VFMADD231PS (R9)(AX*1), Y9, Y4
+	VFMADD231PS (R9)(AX*2), Y9, Y5
+	VFMADD231PS (R10), Y9, Y6
+	VFMADD231PS (R10)(AX*1), Y9, Y7
+	VFMADD231PS (R10)(AX*2), Y9, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   ended
+
+edge:
+	CMPQ R13, $0x01
+	JEQ  to1
+	CMPQ R13, $0x02
+	JEQ  to2
+
+to1:
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (R8), Y9, Y0
+	VFMADD231PS (R9), Y9, Y3
+	VFMADD231PS (R10), Y9, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	JMP         rightDone
+
+to2:
+	VMOVUPS     (CX), Y9
+	VFMADD231PS (R8), Y9, Y0
+	VFMADD231PS (R8)(AX*1), Y9, Y1
+	VFMADD231PS (R9), Y9, Y3
+	VFMADD231PS (R9)(AX*1), Y9, Y4
+	VFMADD231PS (R10), Y9, Y6
+	VFMADD231PS (R10)(AX*1), Y9, Y7
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+
+rightDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edge
+
+ended:
+	MOVQ    xSeg+32(FP), R15
+	ADDQ    R15, (SP)
+	MOVQ    dySeg+80(FP), R15
+	ADDQ    R15, 8(SP)
+	DECQ    16(SP)
+	JNE     segment
+	MOVQ    rows+48(FP), R13
+	MOVQ    8(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y0, Y10, Y10
+	VMOVUPS Y10, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y1, Y10, Y10
+	VMOVUPS Y10, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y2, Y10, Y10
+	VMOVUPS Y10, (R15)
+	CMPQ    count+56(FP), $0x01
+	JEQ     stored
+	MOVQ    24(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y3, Y10, Y10
+	VMOVUPS Y10, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y4, Y10, Y10
+	VMOVUPS Y10, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y5, Y10, Y10
+	VMOVUPS Y10, (R15)
+	CMPQ    count+56(FP), $0x02
+	JEQ     stored
+	MOVQ    40(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y6, Y10, Y10
+	VMOVUPS Y10, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y7, Y10, Y10
+	VMOVUPS Y10, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y10
+	VADDPS  Y8, Y10, Y10
+	VMOVUPS Y10, (R15)
+
+stored:
+	ADDQ $0x20, dw+0(FP)
+	ADDQ $0x20, x+16(FP)
+	ADDQ $0x20, dy+64(FP)
+	SUBQ $0x08, channels+144(FP)
+	JGT  channels
+	JMP  done
+
+cut:
+	MOVQ    mask+152(FP), R15
+	VMOVUPS (R15), Y15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	MOVQ    x+16(FP), R15
+	MOVQ    R15, (SP)
+	MOVQ    dy+64(FP), R15
+	MOVQ    R15, 8(SP)
+	MOVQ    segs+88(FP), R15
+	MOVQ    R15, 16(SP)
+
+segmentCut:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  32(R15), R10
+	ADDQ  (SP), R10
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   midCut
+
+leftCut:
+	CMPQ R13, $0x01
+	JEQ  from1Cut
+	CMPQ R13, $0x02
+	JEQ  from2Cut
+
+from1Cut:
+	VMASKMOVPS  (CX), Y15, Y9
+	VMASKMOVPS  (R8)(AX*1), Y15, Y10
 	VFMADD231PS Y10, Y9, Y1
-	VMASKMOVPS  (SI)(CX*1), Y11, Y10
+	VMASKMOVPS  (R8)(AX*2), Y15, Y10
 	VFMADD231PS Y10, Y9, Y2
-	VMASKMOVPS  (SI)(DX*1), Y11, Y10
-	VFMADD231PS Y10, Y9, Y3
-	VMASKMOVPS  (SI)(R8*1), Y11, Y10
+	VMASKMOVPS  (R9)(AX*1), Y15, Y10
 	VFMADD231PS Y10, Y9, Y4
-	VMASKMOVPS  (SI)(R9*1), Y11, Y10
+	VMASKMOVPS  (R9)(AX*2), Y15, Y10
 	VFMADD231PS Y10, Y9, Y5
-	VMASKMOVPS  (SI)(R10*1), Y11, Y10
-	VFMADD231PS Y10, Y9, Y6
-	VMASKMOVPS  (SI)(R11*1), Y11, Y10
+	VMASKMOVPS  (R10)(AX*1), Y15, Y10
 	VFMADD231PS Y10, Y9, Y7
-	VMASKMOVPS  (SI)(R12*1), Y11, Y10
+	VMASKMOVPS  (R10)(AX*2), Y15, Y10
 	VFMADD231PS Y10, Y9, Y8
-	ADDQ        R15, SI
-	ADDQ        bStep+64(FP), DI
-	DECQ        R13
-	JNE         pixel
-	MOVQ        aSeg+32(FP), R15
-	ADDQ        R15, a+16(FP)
-	MOVQ        bSeg+72(FP), R15
-	ADDQ        R15, b+56(FP)
-	DECQ        segs+80(FP)
-	JNE         segment
-	MOVQ        c+0(FP), SI
-	VMASKMOVPS  Y0, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x01
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y1, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x02
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y2, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x03
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y3, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x04
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y4, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x05
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y5, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x06
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y6, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x07
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y7, Y11, (SI)
-	CMPQ        ntaps+48(FP), $0x08
-	JEQ         done
-	ADDQ        ldc+8(FP), SI
-	VMASKMOVPS  Y8, Y11, (SI)
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	JMP         leftDoneCut
+
+from2Cut:
+	VMASKMOVPS  (CX), Y15, Y9
+	VMASKMOVPS  (R8)(AX*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y2
+	VMASKMOVPS  (R9)(AX*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y5
+	VMASKMOVPS  (R10)(AX*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+
+leftDoneCut:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  leftCut
+
+midCut:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   rightCut
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
+
+allCut:
+	PREFETCHT0  (R10)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
+	VMASKMOVPS  (CX), Y15, Y9
+	VMASKMOVPS  (R8), Y15, Y10
+	VFMADD231PS Y10, Y9, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y2
+	VMASKMOVPS  (R9), Y15, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VMASKMOVPS  (R9)(AX*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y4
+	VMASKMOVPS  (R9)(AX*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y5
+	VMASKMOVPS  (R10), Y15, Y10
+	VFMADD231PS Y10, Y9, Y6
+	VMASKMOVPS  (R10)(AX*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y7
+	VMASKMOVPS  (R10)(AX*2), Y15, Y10
+	VFMADD231PS Y10, Y9, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	DECQ        DI
+	JNE         allCut
+
+rightCut:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   endedCut
+
+edgeCut:
+	CMPQ R13, $0x01
+	JEQ  to1Cut
+	CMPQ R13, $0x02
+	JEQ  to2Cut
+
+to1Cut:
+	VMASKMOVPS  (CX), Y15, Y9
+	VMASKMOVPS  (R8), Y15, Y10
+	VFMADD231PS Y10, Y9, Y0
+	VMASKMOVPS  (R9), Y15, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VMASKMOVPS  (R10), Y15, Y10
+	VFMADD231PS Y10, Y9, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+	JMP         rightDoneCut
+
+to2Cut:
+	VMASKMOVPS  (CX), Y15, Y9
+	VMASKMOVPS  (R8), Y15, Y10
+	VFMADD231PS Y10, Y9, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y1
+	VMASKMOVPS  (R9), Y15, Y10
+	VFMADD231PS Y10, Y9, Y3
+	VMASKMOVPS  (R9)(AX*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y4
+	VMASKMOVPS  (R10), Y15, Y10
+	VFMADD231PS Y10, Y9, Y6
+	VMASKMOVPS  (R10)(AX*1), Y15, Y10
+	VFMADD231PS Y10, Y9, Y7
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	ADDQ        SI, R10
+
+rightDoneCut:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edgeCut
+
+endedCut:
+	MOVQ       xSeg+32(FP), R15
+	ADDQ       R15, (SP)
+	MOVQ       dySeg+80(FP), R15
+	ADDQ       R15, 8(SP)
+	DECQ       16(SP)
+	JNE        segmentCut
+	MOVQ       rows+48(FP), R13
+	MOVQ       8(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y0, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y1, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y2, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	CMPQ       count+56(FP), $0x01
+	JEQ        storedCut
+	MOVQ       24(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y3, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y4, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y5, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	CMPQ       count+56(FP), $0x02
+	JEQ        storedCut
+	MOVQ       40(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y6, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y7, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y10
+	VADDPS     Y8, Y10, Y10
+	VMASKMOVPS Y10, Y15, (R15)
+
+storedCut:
+	ADDQ $0x20, dw+0(FP)
+	ADDQ $0x20, x+16(FP)
+	ADDQ $0x20, dy+64(FP)
+	SUBQ $0x08, channels+144(FP)
+	JGT  channels
 
 done:
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX2_5(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthSumsAVX2_5(SB), NOSPLIT, $24-160
+	MOVQ xStep+24(FP), AX
+	LEAQ (AX)(AX*2), BX
+	MOVQ dyStep+72(FP), DX
+	MOVQ advance+40(FP), SI
+
+channels:
+	CMPQ   channels+144(FP), $0x08
+	JLT    cut
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
+
+segment:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   mid
+
+left:
+	CMPQ R13, $0x01
+	JEQ  from1
+	CMPQ R13, $0x02
+	JEQ  from2
+	CMPQ R13, $0x03
+	JEQ  from3
+	CMPQ R13, $0x04
+	JEQ  from4
+
+from1:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8)(AX*1), Y10, Y1
+	VFMADD231PS (R8)(AX*2), Y10, Y2
+	VFMADD231PS (R8)(BX*1), Y10, Y3
+	VFMADD231PS (R8)(AX*4), Y10, Y4
+	VFMADD231PS (R9)(AX*1), Y10, Y6
+	VFMADD231PS (R9)(AX*2), Y10, Y7
+	VFMADD231PS (R9)(BX*1), Y10, Y8
+	VFMADD231PS (R9)(AX*4), Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         leftDone
+
+from2:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8)(AX*2), Y10, Y2
+	VFMADD231PS (R8)(BX*1), Y10, Y3
+	VFMADD231PS (R8)(AX*4), Y10, Y4
+	VFMADD231PS (R9)(AX*2), Y10, Y7
+	VFMADD231PS (R9)(BX*1), Y10, Y8
+	VFMADD231PS (R9)(AX*4), Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         leftDone
+
+from3:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8)(BX*1), Y10, Y3
+	VFMADD231PS (R8)(AX*4), Y10, Y4
+	VFMADD231PS (R9)(BX*1), Y10, Y8
+	VFMADD231PS (R9)(AX*4), Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         leftDone
+
+from4:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8)(AX*4), Y10, Y4
+	VFMADD231PS (R9)(AX*4), Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+
+leftDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  left
+
+mid:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
+
+all:
+	PREFETCHT0  (R9)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8), Y10, Y0
+	VFMADD231PS (R8)(AX*1), Y10, Y1
+	VFMADD231PS (R8)(AX*2), Y10, Y2
+	VFMADD231PS (R8)(BX*1), Y10, Y3
+	VFMADD231PS (R8)(AX*4), Y10, Y4
+	VFMADD231PS (R9), Y10, Y5
+	VFMADD231PS (R9)(AX*1), Y10, Y6
+	VFMADD231PS (R9)(AX*2), Y10, Y7
+	VFMADD231PS (R9)(BX*1), Y10, Y8
+	VFMADD231PS (R9)(AX*4), Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   ended
+
+edge:
+	CMPQ R13, $0x01
+	JEQ  to1
+	CMPQ R13, $0x02
+	JEQ  to2
+	CMPQ R13, $0x03
+	JEQ  to3
+	CMPQ R13, $0x04
+	JEQ  to4
+
+to1:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8), Y10, Y0
+	VFMADD231PS (R9), Y10, Y5
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         rightDone
+
+to2:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8), Y10, Y0
+	VFMADD231PS (R8)(AX*1), Y10, Y1
+	VFMADD231PS (R9), Y10, Y5
+	VFMADD231PS (R9)(AX*1), Y10, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         rightDone
+
+to3:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8), Y10, Y0
+	VFMADD231PS (R8)(AX*1), Y10, Y1
+	VFMADD231PS (R8)(AX*2), Y10, Y2
+	VFMADD231PS (R9), Y10, Y5
+	VFMADD231PS (R9)(AX*1), Y10, Y6
+	VFMADD231PS (R9)(AX*2), Y10, Y7
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         rightDone
+
+to4:
+	VMOVUPS     (CX), Y10
+	VFMADD231PS (R8), Y10, Y0
+	VFMADD231PS (R8)(AX*1), Y10, Y1
+	VFMADD231PS (R8)(AX*2), Y10, Y2
+	VFMADD231PS (R8)(BX*1), Y10, Y3
+	VFMADD231PS (R9), Y10, Y5
+	VFMADD231PS (R9)(AX*1), Y10, Y6
+	VFMADD231PS (R9)(AX*2), Y10, Y7
+	VFMADD231PS (R9)(BX*1), Y10, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+
+rightDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edge
+
+ended:
+	MOVQ    xSeg+32(FP), R15
+	ADDQ    R15, (SP)
+	MOVQ    dySeg+80(FP), R15
+	ADDQ    R15, 8(SP)
+	DECQ    16(SP)
+	JNE     segment
+	MOVQ    rows+48(FP), R13
+	MOVQ    8(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y0, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y1, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y2, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y3, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y4, Y11, Y11
+	VMOVUPS Y11, (R15)
+	CMPQ    count+56(FP), $0x01
+	JEQ     stored
+	MOVQ    24(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y5, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y6, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y7, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y8, Y11, Y11
+	VMOVUPS Y11, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y11
+	VADDPS  Y9, Y11, Y11
+	VMOVUPS Y11, (R15)
+
+stored:
+	ADDQ $0x20, dw+0(FP)
+	ADDQ $0x20, x+16(FP)
+	ADDQ $0x20, dy+64(FP)
+	SUBQ $0x08, channels+144(FP)
+	JGT  channels
+	JMP  done
+
+cut:
+	MOVQ    mask+152(FP), R15
+	VMOVUPS (R15), Y15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	MOVQ    x+16(FP), R15
+	MOVQ    R15, (SP)
+	MOVQ    dy+64(FP), R15
+	MOVQ    R15, 8(SP)
+	MOVQ    segs+88(FP), R15
+	MOVQ    R15, 16(SP)
+
+segmentCut:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  16(R15), R9
+	ADDQ  (SP), R9
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   midCut
+
+leftCut:
+	CMPQ R13, $0x01
+	JEQ  from1Cut
+	CMPQ R13, $0x02
+	JEQ  from2Cut
+	CMPQ R13, $0x03
+	JEQ  from3Cut
+	CMPQ R13, $0x04
+	JEQ  from4Cut
+
+from1Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS  (R9)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VMASKMOVPS  (R9)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	VMASKMOVPS  (R9)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y8
+	VMASKMOVPS  (R9)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         leftDoneCut
+
+from2Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS  (R9)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	VMASKMOVPS  (R9)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y8
+	VMASKMOVPS  (R9)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         leftDoneCut
+
+from3Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS  (R9)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y8
+	VMASKMOVPS  (R9)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         leftDoneCut
+
+from4Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS  (R9)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+
+leftDoneCut:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  leftCut
+
+midCut:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   rightCut
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
+
+allCut:
+	PREFETCHT0  (R9)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y4
+	VMASKMOVPS  (R9), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VMASKMOVPS  (R9)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VMASKMOVPS  (R9)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	VMASKMOVPS  (R9)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y8
+	VMASKMOVPS  (R9)(AX*4), Y15, Y11
+	VFMADD231PS Y11, Y10, Y9
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	DECQ        DI
+	JNE         allCut
+
+rightCut:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   endedCut
+
+edgeCut:
+	CMPQ R13, $0x01
+	JEQ  to1Cut
+	CMPQ R13, $0x02
+	JEQ  to2Cut
+	CMPQ R13, $0x03
+	JEQ  to3Cut
+	CMPQ R13, $0x04
+	JEQ  to4Cut
+
+to1Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VMASKMOVPS  (R9), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         rightDoneCut
+
+to2Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VMASKMOVPS  (R9), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VMASKMOVPS  (R9)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         rightDoneCut
+
+to3Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VMASKMOVPS  (R9), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VMASKMOVPS  (R9)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VMASKMOVPS  (R9)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+	JMP         rightDoneCut
+
+to4Cut:
+	VMASKMOVPS  (CX), Y15, Y10
+	VMASKMOVPS  (R8), Y15, Y11
+	VFMADD231PS Y11, Y10, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y3
+	VMASKMOVPS  (R9), Y15, Y11
+	VFMADD231PS Y11, Y10, Y5
+	VMASKMOVPS  (R9)(AX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y6
+	VMASKMOVPS  (R9)(AX*2), Y15, Y11
+	VFMADD231PS Y11, Y10, Y7
+	VMASKMOVPS  (R9)(BX*1), Y15, Y11
+	VFMADD231PS Y11, Y10, Y8
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	ADDQ        SI, R9
+
+rightDoneCut:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edgeCut
+
+endedCut:
+	MOVQ       xSeg+32(FP), R15
+	ADDQ       R15, (SP)
+	MOVQ       dySeg+80(FP), R15
+	ADDQ       R15, 8(SP)
+	DECQ       16(SP)
+	JNE        segmentCut
+	MOVQ       rows+48(FP), R13
+	MOVQ       8(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y0, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y1, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y2, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y3, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y4, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	CMPQ       count+56(FP), $0x01
+	JEQ        storedCut
+	MOVQ       24(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y5, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y6, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y7, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y8, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y11
+	VADDPS     Y9, Y11, Y11
+	VMASKMOVPS Y11, Y15, (R15)
+
+storedCut:
+	ADDQ $0x20, dw+0(FP)
+	ADDQ $0x20, x+16(FP)
+	ADDQ $0x20, dy+64(FP)
+	SUBQ $0x08, channels+144(FP)
+	JGT  channels
+
+done:
+	VZEROUPPER
+	RET
+
+// func depthSumsAVX2_7(dw *float32, dwStep int, x *float32, xStep int, xSeg int, advance int, rows *int, count int, dy *float32, dyStep int, dySeg int, segs int, lefts int, q0 int, mids int, rights int, q1 int, stride int, channels int, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·depthSumsAVX2_7(SB), NOSPLIT, $24-160
+	MOVQ xStep+24(FP), AX
+	LEAQ (AX)(AX*2), BX
+	LEAQ (AX)(AX*4), R12
+	MOVQ dyStep+72(FP), DX
+	MOVQ advance+40(FP), SI
+
+channels:
+	CMPQ   channels+144(FP), $0x08
+	JLT    cut
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	MOVQ   x+16(FP), R15
+	MOVQ   R15, (SP)
+	MOVQ   dy+64(FP), R15
+	MOVQ   R15, 8(SP)
+	MOVQ   segs+88(FP), R15
+	MOVQ   R15, 16(SP)
+
+segment:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   mid
+
+left:
+	CMPQ R13, $0x01
+	JEQ  from1
+	CMPQ R13, $0x02
+	JEQ  from2
+	CMPQ R13, $0x03
+	JEQ  from3
+	CMPQ R13, $0x04
+	JEQ  from4
+	CMPQ R13, $0x05
+	JEQ  from5
+	CMPQ R13, $0x06
+	JEQ  from6
+
+from1:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDone
+
+from2:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDone
+
+from3:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDone
+
+from4:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDone
+
+from5:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDone
+
+from6:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+
+leftDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  left
+
+mid:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   right
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
+
+all:
+	PREFETCHT0  (R8)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	VFMADD231PS (R8)(BX*2), Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	DECQ        DI
+	JNE         all
+
+right:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   ended
+
+edge:
+	CMPQ R13, $0x01
+	JEQ  to1
+	CMPQ R13, $0x02
+	JEQ  to2
+	CMPQ R13, $0x03
+	JEQ  to3
+	CMPQ R13, $0x04
+	JEQ  to4
+	CMPQ R13, $0x05
+	JEQ  to5
+	CMPQ R13, $0x06
+	JEQ  to6
+
+to1:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDone
+
+to2:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDone
+
+to3:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDone
+
+to4:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDone
+
+to5:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDone
+
+to6:
+	VMOVUPS     (CX), Y7
+	VFMADD231PS (R8), Y7, Y0
+	VFMADD231PS (R8)(AX*1), Y7, Y1
+	VFMADD231PS (R8)(AX*2), Y7, Y2
+	VFMADD231PS (R8)(BX*1), Y7, Y3
+	VFMADD231PS (R8)(AX*4), Y7, Y4
+	VFMADD231PS (R8)(R12*1), Y7, Y5
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+
+rightDone:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edge
+
+ended:
+	MOVQ    xSeg+32(FP), R15
+	ADDQ    R15, (SP)
+	MOVQ    dySeg+80(FP), R15
+	ADDQ    R15, 8(SP)
+	DECQ    16(SP)
+	JNE     segment
+	MOVQ    rows+48(FP), R13
+	MOVQ    8(R13), R15
+	ADDQ    dw+0(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y0, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y1, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y2, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y3, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y4, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y5, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    dwStep+8(FP), R15
+	VMOVUPS (R15), Y8
+	VADDPS  Y6, Y8, Y8
+	VMOVUPS Y8, (R15)
+	ADDQ    $0x20, dw+0(FP)
+	ADDQ    $0x20, x+16(FP)
+	ADDQ    $0x20, dy+64(FP)
+	SUBQ    $0x08, channels+144(FP)
+	JGT     channels
+	JMP     done
+
+cut:
+	MOVQ    mask+152(FP), R15
+	VMOVUPS (R15), Y15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	MOVQ    x+16(FP), R15
+	MOVQ    R15, (SP)
+	MOVQ    dy+64(FP), R15
+	MOVQ    R15, 8(SP)
+	MOVQ    segs+88(FP), R15
+	MOVQ    R15, 16(SP)
+
+segmentCut:
+	MOVQ  rows+48(FP), R15
+	MOVQ  (R15), R8
+	ADDQ  (SP), R8
+	MOVQ  8(SP), CX
+	MOVQ  lefts+96(FP), DI
+	MOVQ  q0+104(FP), R13
+	TESTQ DI, DI
+	JEQ   midCut
+
+leftCut:
+	CMPQ R13, $0x01
+	JEQ  from1Cut
+	CMPQ R13, $0x02
+	JEQ  from2Cut
+	CMPQ R13, $0x03
+	JEQ  from3Cut
+	CMPQ R13, $0x04
+	JEQ  from4Cut
+	CMPQ R13, $0x05
+	JEQ  from5Cut
+	CMPQ R13, $0x06
+	JEQ  from6Cut
+
+from1Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDoneCut
+
+from2Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDoneCut
+
+from3Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDoneCut
+
+from4Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDoneCut
+
+from5Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         leftDoneCut
+
+from6Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+
+leftDoneCut:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  leftCut
+
+midCut:
+	MOVQ  mids+112(FP), DI
+	TESTQ DI, DI
+	JEQ   rightCut
+	MOVQ  xSeg+32(FP), R13
+	MOVQ  dySeg+80(FP), R15
+
+allCut:
+	PREFETCHT0  (R8)(R13*1)
+	PREFETCHT0  (CX)(R15*1)
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	VMASKMOVPS  (R8)(BX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y6
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	DECQ        DI
+	JNE         allCut
+
+rightCut:
+	MOVQ  rights+120(FP), DI
+	MOVQ  q1+128(FP), R13
+	TESTQ DI, DI
+	JEQ   endedCut
+
+edgeCut:
+	CMPQ R13, $0x01
+	JEQ  to1Cut
+	CMPQ R13, $0x02
+	JEQ  to2Cut
+	CMPQ R13, $0x03
+	JEQ  to3Cut
+	CMPQ R13, $0x04
+	JEQ  to4Cut
+	CMPQ R13, $0x05
+	JEQ  to5Cut
+	CMPQ R13, $0x06
+	JEQ  to6Cut
+
+to1Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDoneCut
+
+to2Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDoneCut
+
+to3Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDoneCut
+
+to4Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDoneCut
+
+to5Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+	JMP         rightDoneCut
+
+to6Cut:
+	VMASKMOVPS  (CX), Y15, Y7
+	VMASKMOVPS  (R8), Y15, Y8
+	VFMADD231PS Y8, Y7, Y0
+	VMASKMOVPS  (R8)(AX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y1
+	VMASKMOVPS  (R8)(AX*2), Y15, Y8
+	VFMADD231PS Y8, Y7, Y2
+	VMASKMOVPS  (R8)(BX*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y3
+	VMASKMOVPS  (R8)(AX*4), Y15, Y8
+	VFMADD231PS Y8, Y7, Y4
+	VMASKMOVPS  (R8)(R12*1), Y15, Y8
+	VFMADD231PS Y8, Y7, Y5
+	ADDQ        DX, CX
+	ADDQ        SI, R8
+
+rightDoneCut:
+	SUBQ stride+136(FP), R13
+	DECQ DI
+	JNE  edgeCut
+
+endedCut:
+	MOVQ       xSeg+32(FP), R15
+	ADDQ       R15, (SP)
+	MOVQ       dySeg+80(FP), R15
+	ADDQ       R15, 8(SP)
+	DECQ       16(SP)
+	JNE        segmentCut
+	MOVQ       rows+48(FP), R13
+	MOVQ       8(R13), R15
+	ADDQ       dw+0(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y0, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y1, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y2, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y3, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y4, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y5, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       dwStep+8(FP), R15
+	VMASKMOVPS (R15), Y15, Y8
+	VADDPS     Y6, Y8, Y8
+	VMASKMOVPS Y8, Y15, (R15)
+	ADDQ       $0x20, dw+0(FP)
+	ADDQ       $0x20, x+16(FP)
+	ADDQ       $0x20, dy+64(FP)
+	SUBQ       $0x08, channels+144(FP)
+	JGT        channels
+
+done:
+	VZEROUPPER
+	RET
+
+// func windowMaxAVX512(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·windowMaxAVX512(SB), NOSPLIT, $0-48
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   n+32(FP), R12
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+40(FP), R15
+	VMOVDQU32 (R15), Z8
+	VPMOVD2M  Z8, K1
+
+full:
+	MOVQ      taps+16(FP), BX
+	MOVQ      (BX), DX
+	VMOVUPS.Z (SI)(DX*4), K1, Z0
+	MOVQ      taps+16(FP), BX
+	MOVQ      ntaps+24(FP), CX
+	VPXORD    Z2, Z2, Z2
+
+compare:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (SI)(DX*4), K1, Z4
+	VCMPPS    $0x1e, Z0, Z4, K2
+	VCMPPS    $0x03, Z4, Z4, K3
+	KORW      K2, K3, K2
+	VMOVAPS   Z4, K2, Z0
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       compare
+	VMOVUPS   Z0, K1, (DI)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R12
+	JGT       channels
+	VZEROUPPER
+	RET
+
+// func windowMaxGradAVX512(dx *float32, dy *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·windowMaxGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ       dx+0(FP), R8
+	MOVQ       dy+8(FP), DI
+	VPTERNLOGD $0xff, Z3, Z3, Z3
+	VPSRLD     $0x1f, Z3, Z3
+	MOVQ       x+16(FP), SI
+	MOVQ       n+40(FP), R12
+	KXNORW     K1, K1, K1
+
+channels:
+	CMPQ      R12, $0x10
+	JGE       full
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z8
+	VPMOVD2M  Z8, K1
+
+full:
+	MOVQ      taps+24(FP), BX
+	MOVQ      (BX), DX
+	VMOVUPS.Z (SI)(DX*4), K1, Z0
+	VPXORD    Z1, Z1, Z1
+	MOVQ      taps+24(FP), BX
+	MOVQ      ntaps+32(FP), CX
+	VPXORD    Z2, Z2, Z2
+
+compare:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (SI)(DX*4), K1, Z4
+	VCMPPS    $0x1e, Z0, Z4, K2
+	VCMPPS    $0x03, Z4, Z4, K3
+	KORW      K2, K3, K2
+	VMOVAPS   Z4, K2, Z0
+	VMOVDQA32 Z2, K2, Z1
+	VPADDD    Z3, Z2, Z2
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       compare
+	VMOVUPS.Z (DI), K1, Z7
+	MOVQ      taps+24(FP), BX
+	MOVQ      ntaps+32(FP), CX
+	VPXORD    Z2, Z2, Z2
+
+add:
+	MOVQ      (BX), DX
+	VMOVUPS.Z (R8)(DX*4), K1, Z4
+	VPCMPEQD  Z2, Z1, K2
+	VADDPS    Z7, Z4, K2, Z4
+	VMOVUPS   Z4, K1, (R8)(DX*4)
+	VPADDD    Z3, Z2, Z2
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       add
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	ADDQ      $0x40, R8
+	SUBQ      $0x10, R12
+	JGT       channels
 	VZEROUPPER
 	RET
 
@@ -3304,6 +19404,73 @@ sums:
 	VZEROUPPER
 	RET
 
+// func scaleShiftStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·scaleShiftStreamAVX512(SB), NOSPLIT, $0-72
+	MOVQ      mask+64(FP), R15
+	VMOVDQU32 (R15), Z11
+	VPMOVD2M  Z11, K1
+	MOVQ      p0+24(FP), R8
+	VMOVUPS.Z (R8), K1, Z8
+	MOVQ      p1+32(FP), R8
+	VMOVUPS.Z (R8), K1, Z9
+	MOVQ      p2+40(FP), R8
+	VMOVUPS.Z (R8), K1, Z10
+	VPXORD    Z12, Z12, Z12
+	MOVQ      y+0(FP), DI
+	MOVQ      x+8(FP), SI
+	MOVQ      dy+16(FP), DX
+	MOVQ      stride+48(FP), AX
+	MOVQ      rows+56(FP), CX
+	SUBQ      $0x04, CX
+	JLT       rest
+
+four:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	SUBQ      $0x04, CX
+	JGE       four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	DECQ      CX
+	JNE       one
+
+sums:
+	VZEROUPPER
+	RET
+
 // func scaleShiftReluAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·scaleShiftReluAVX512(SB), NOSPLIT, $0-72
@@ -3368,6 +19535,78 @@ one:
 	VADDPS    Z9, Z13, Z13
 	VMAXPS    Z13, Z12, Z13
 	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	DECQ      CX
+	JNE       one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func scaleShiftReluStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·scaleShiftReluStreamAVX512(SB), NOSPLIT, $0-72
+	MOVQ      mask+64(FP), R15
+	VMOVDQU32 (R15), Z11
+	VPMOVD2M  Z11, K1
+	MOVQ      p0+24(FP), R8
+	VMOVUPS.Z (R8), K1, Z8
+	MOVQ      p1+32(FP), R8
+	VMOVUPS.Z (R8), K1, Z9
+	MOVQ      p2+40(FP), R8
+	VMOVUPS.Z (R8), K1, Z10
+	VPXORD    Z12, Z12, Z12
+	MOVQ      y+0(FP), DI
+	MOVQ      x+8(FP), SI
+	MOVQ      dy+16(FP), DX
+	MOVQ      stride+48(FP), AX
+	MOVQ      rows+56(FP), CX
+	SUBQ      $0x04, CX
+	JLT       rest
+
+four:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	SUBQ      $0x04, CX
+	JGE       four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMULPS    Z8, Z13, Z13
+	VADDPS    Z9, Z13, Z13
+	VMAXPS    Z13, Z12, Z13
+	VMOVNTPS  Z13, (DI)
 	ADDQ      AX, DI
 	DECQ      CX
 	JNE       one
@@ -3455,6 +19694,93 @@ one:
 	VADDPS    Z13, Z14, Z13
 	VADDPS    Z10, Z13, Z13
 	VMOVUPS   Z13, K1, (DI)
+	ADDQ      AX, DI
+	DECQ      CX
+	JNE       one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func scaleTwoStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·scaleTwoStreamAVX512(SB), NOSPLIT, $0-72
+	MOVQ      mask+64(FP), R15
+	VMOVDQU32 (R15), Z11
+	VPMOVD2M  Z11, K1
+	MOVQ      p0+24(FP), R8
+	VMOVUPS.Z (R8), K1, Z8
+	MOVQ      p1+32(FP), R8
+	VMOVUPS.Z (R8), K1, Z9
+	MOVQ      p2+40(FP), R8
+	VMOVUPS.Z (R8), K1, Z10
+	VPXORD    Z12, Z12, Z12
+	MOVQ      y+0(FP), DI
+	MOVQ      x+8(FP), SI
+	MOVQ      dy+16(FP), DX
+	MOVQ      stride+48(FP), AX
+	MOVQ      rows+56(FP), CX
+	SUBQ      $0x04, CX
+	JLT       rest
+
+four:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVNTPS  Z13, (DI)
+	ADDQ      AX, DI
+	SUBQ      $0x04, CX
+	JGE       four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMOVUPS.Z (SI), K1, Z13
+	ADDQ      AX, SI
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      AX, DX
+	VMULPS    Z8, Z14, Z14
+	VMULPS    Z9, Z13, Z13
+	VADDPS    Z13, Z14, Z13
+	VADDPS    Z10, Z13, Z13
+	VMOVNTPS  Z13, (DI)
 	ADDQ      AX, DI
 	DECQ      CX
 	JNE       one
@@ -3634,6 +19960,3925 @@ sums:
 	MOVQ      p1+32(FP), SI
 	VADDPS    Z9, Z1, Z13
 	VMOVUPS   Z13, K1, (SI)
+	VZEROUPPER
+	RET
+
+// func clipAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·clipAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMAXPS  Z0, Z10, Z0
+	VMINPS  Z0, Z11, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMAXPS    Z0, Z10, Z0
+	VMINPS    Z0, Z11, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func clipStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·clipStreamAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ     CX, $0x10
+	JLT      part
+	VMOVUPS  (SI), Z0
+	VMAXPS   Z0, Z10, Z0
+	VMINPS   Z0, Z11, Z0
+	VMOVNTPS Z0, (DI)
+	ADDQ     $+64, DI
+	ADDQ     $+64, SI
+	ADDQ     $+64, DX
+	SUBQ     $0x10, CX
+	JMP      one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMAXPS    Z0, Z10, Z0
+	VMINPS    Z0, Z11, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func clipGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·clipGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z1
+	VCMPPS    $0x1e, Z10, Z0, K2
+	VCMPPS    $0x11, Z11, Z0, K3
+	KANDW     K2, K3, K2
+	VMOVUPS.Z Z1, K2, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VCMPPS    $0x1e, Z10, Z0, K2
+	VCMPPS    $0x11, Z11, Z0, K3
+	KANDW     K2, K3, K2
+	VMOVUPS.Z Z1, K2, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·leakyAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMINPS  Z0, Z12, Z2
+	VMULPS  Z10, Z2, Z2
+	VMAXPS  Z0, Z12, Z0
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMINPS    Z0, Z12, Z2
+	VMULPS    Z10, Z2, Z2
+	VMAXPS    Z0, Z12, Z0
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·leakyStreamAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ     CX, $0x10
+	JLT      part
+	VMOVUPS  (SI), Z0
+	VMINPS   Z0, Z12, Z2
+	VMULPS   Z10, Z2, Z2
+	VMAXPS   Z0, Z12, Z0
+	VADDPS   Z2, Z0, Z0
+	VMOVNTPS Z0, (DI)
+	ADDQ     $+64, DI
+	ADDQ     $+64, SI
+	ADDQ     $+64, DX
+	SUBQ     $0x10, CX
+	JMP      one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMINPS    Z0, Z12, Z2
+	VMULPS    Z10, Z2, Z2
+	VMAXPS    Z0, Z12, Z0
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·leakyGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z1
+	VCMPPS    $0x1e, Z12, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VMOVUPS   768(BX), Z3
+	VSUBPS    Z2, Z3, Z3
+	VMULPS    Z10, Z3, Z3
+	VADDPS    Z3, Z2, Z2
+	VMULPS    Z2, Z1, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VCMPPS    $0x1e, Z12, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VMOVUPS   768(BX), Z3
+	VSUBPS    Z2, Z3, Z3
+	VMULPS    Z10, Z3, Z3
+	VADDPS    Z3, Z2, Z2
+	VMULPS    Z2, Z1, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSigmoidAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMULPS  Z10, Z0, Z0
+	VADDPS  Z11, Z0, Z0
+	VMAXPS  Z0, Z12, Z0
+	VMOVUPS 768(BX), Z2
+	VMINPS  Z0, Z2, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMULPS    Z10, Z0, Z0
+	VADDPS    Z11, Z0, Z0
+	VMAXPS    Z0, Z12, Z0
+	VMOVUPS   768(BX), Z2
+	VMINPS    Z0, Z2, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSigmoidStreamAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ     CX, $0x10
+	JLT      part
+	VMOVUPS  (SI), Z0
+	VMULPS   Z10, Z0, Z0
+	VADDPS   Z11, Z0, Z0
+	VMAXPS   Z0, Z12, Z0
+	VMOVUPS  768(BX), Z2
+	VMINPS   Z0, Z2, Z0
+	VMOVNTPS Z0, (DI)
+	ADDQ     $+64, DI
+	ADDQ     $+64, SI
+	ADDQ     $+64, DX
+	SUBQ     $0x10, CX
+	JMP      one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMULPS    Z10, Z0, Z0
+	VADDPS    Z11, Z0, Z0
+	VMAXPS    Z0, Z12, Z0
+	VMOVUPS   768(BX), Z2
+	VMINPS    Z0, Z2, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSigmoidGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z1
+	VMULPS    Z10, Z0, Z0
+	VADDPS    Z11, Z0, Z0
+	VMOVUPS   768(BX), Z3
+	VCMPPS    $0x1e, Z12, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VCMPPS    $0x11, Z3, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VMULPS    Z10, Z1, Z0
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMULPS    Z10, Z0, Z0
+	VADDPS    Z11, Z0, Z0
+	VMOVUPS   768(BX), Z3
+	VCMPPS    $0x1e, Z12, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VCMPPS    $0x11, Z3, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VMULPS    Z10, Z1, Z0
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSwishAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMULPS  896(BX), Z0, Z2
+	VADDPS  832(BX), Z2, Z2
+	VMAXPS  Z2, Z12, Z2
+	VMOVUPS 768(BX), Z3
+	VMINPS  Z2, Z3, Z2
+	VMULPS  Z2, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMULPS    896(BX), Z0, Z2
+	VADDPS    832(BX), Z2, Z2
+	VMAXPS    Z2, Z12, Z2
+	VMOVUPS   768(BX), Z3
+	VMINPS    Z2, Z3, Z2
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSwishStreamAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ     CX, $0x10
+	JLT      part
+	VMOVUPS  (SI), Z0
+	VMULPS   896(BX), Z0, Z2
+	VADDPS   832(BX), Z2, Z2
+	VMAXPS   Z2, Z12, Z2
+	VMOVUPS  768(BX), Z3
+	VMINPS   Z2, Z3, Z2
+	VMULPS   Z2, Z0, Z0
+	VMOVNTPS Z0, (DI)
+	ADDQ     $+64, DI
+	ADDQ     $+64, SI
+	ADDQ     $+64, DX
+	SUBQ     $0x10, CX
+	JMP      one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMULPS    896(BX), Z0, Z2
+	VADDPS    832(BX), Z2, Z2
+	VMAXPS    Z2, Z12, Z2
+	VMOVUPS   768(BX), Z3
+	VMINPS    Z2, Z3, Z2
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·hardSwishGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ      CX, $0x10
+	JLT       part
+	VMOVUPS   (SI), Z0
+	VMOVUPS   (DX), Z1
+	VMOVUPS   1088(BX), Z5
+	VCMPPS    $0x1e, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VMOVUPS   1024(BX), Z5
+	VCMPPS    $0x11, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VCMPPS    $0x1d, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z4
+	VMULPS    960(BX), Z0, Z0
+	VADDPS    832(BX), Z0, Z0
+	VMULPS    Z2, Z0, Z0
+	VADDPS    Z4, Z0, Z0
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+64, DI
+	ADDQ      $+64, SI
+	ADDQ      $+64, DX
+	SUBQ      $0x10, CX
+	JMP       one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMOVUPS   1088(BX), Z5
+	VCMPPS    $0x1e, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z2
+	VMOVUPS   1024(BX), Z5
+	VCMPPS    $0x11, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z3
+	VMULPS    Z3, Z2, Z2
+	VCMPPS    $0x1d, Z5, Z0, K2
+	VMOVUPS.Z 768(BX), K2, Z4
+	VMULPS    960(BX), Z0, Z0
+	VADDPS    832(BX), Z0, Z0
+	VMULPS    Z2, Z0, Z0
+	VADDPS    Z4, Z0, Z0
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VSUBPS  Z0, Z12, Z2
+	VMOVUPS 64(BX), Z4
+	VMINPS  Z2, Z4, Z2
+	VMOVUPS (BX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  128(BX), Z2, Z3
+	VADDPS  192(BX), Z3, Z3
+	VSUBPS  192(BX), Z3, Z6
+	VMULPS  256(BX), Z6, Z4
+	VSUBPS  Z4, Z2, Z5
+	VMULPS  320(BX), Z6, Z4
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS 384(BX), Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  448(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  512(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  576(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  640(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  704(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VPSLLD  $0x17, Z3, Z3
+	VPADDD  Z3, Z6, Z6
+	VSUBPS  Z2, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	VMOVUPS 768(BX), Z2
+	VADDPS  Z2, Z6, Z6
+	VDIVPS  Z6, Z2, Z6
+	VMOVAPS Z6, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VMOVUPS   768(BX), Z2
+	VADDPS    Z2, Z6, Z6
+	VDIVPS    Z6, Z2, Z6
+	VMOVAPS   Z6, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sigmoidStreamAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ     CX, $0x10
+	JLT      part
+	VMOVUPS  (SI), Z0
+	VSUBPS   Z0, Z12, Z2
+	VMOVUPS  64(BX), Z4
+	VMINPS   Z2, Z4, Z2
+	VMOVUPS  (BX), Z4
+	VMAXPS   Z2, Z4, Z2
+	VMULPS   128(BX), Z2, Z3
+	VADDPS   192(BX), Z3, Z3
+	VSUBPS   192(BX), Z3, Z6
+	VMULPS   256(BX), Z6, Z4
+	VSUBPS   Z4, Z2, Z5
+	VMULPS   320(BX), Z6, Z4
+	VSUBPS   Z4, Z5, Z5
+	VMOVUPS  384(BX), Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   448(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   512(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   576(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   640(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   704(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   768(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   768(BX), Z6, Z6
+	VPSLLD   $0x17, Z3, Z3
+	VPADDD   Z3, Z6, Z6
+	VSUBPS   Z2, Z2, Z2
+	VADDPS   Z2, Z6, Z6
+	VMOVUPS  768(BX), Z2
+	VADDPS   Z2, Z6, Z6
+	VDIVPS   Z6, Z2, Z6
+	VMOVAPS  Z6, Z0
+	VMOVNTPS Z0, (DI)
+	ADDQ     $+64, DI
+	ADDQ     $+64, SI
+	ADDQ     $+64, DX
+	SUBQ     $0x10, CX
+	JMP      one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VMOVUPS   768(BX), Z2
+	VADDPS    Z2, Z6, Z6
+	VDIVPS    Z6, Z2, Z6
+	VMOVAPS   Z6, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·sigmoidGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z1
+	VSUBPS  Z0, Z12, Z2
+	VMOVUPS 64(BX), Z4
+	VMINPS  Z2, Z4, Z2
+	VMOVUPS (BX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  128(BX), Z2, Z3
+	VADDPS  192(BX), Z3, Z3
+	VSUBPS  192(BX), Z3, Z6
+	VMULPS  256(BX), Z6, Z4
+	VSUBPS  Z4, Z2, Z5
+	VMULPS  320(BX), Z6, Z4
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS 384(BX), Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  448(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  512(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  576(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  640(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  704(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VPSLLD  $0x17, Z3, Z3
+	VPADDD  Z3, Z6, Z6
+	VSUBPS  Z2, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	VMOVUPS 768(BX), Z2
+	VADDPS  Z2, Z6, Z6
+	VDIVPS  Z6, Z2, Z6
+	VMULPS  Z6, Z1, Z0
+	VSUBPS  Z6, Z2, Z6
+	VMULPS  Z6, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VMOVUPS   768(BX), Z2
+	VADDPS    Z2, Z6, Z6
+	VDIVPS    Z6, Z2, Z6
+	VMULPS    Z6, Z1, Z0
+	VSUBPS    Z6, Z2, Z6
+	VMULPS    Z6, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VSUBPS  Z0, Z12, Z2
+	VMOVUPS 64(BX), Z4
+	VMINPS  Z2, Z4, Z2
+	VMOVUPS (BX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  128(BX), Z2, Z3
+	VADDPS  192(BX), Z3, Z3
+	VSUBPS  192(BX), Z3, Z6
+	VMULPS  256(BX), Z6, Z4
+	VSUBPS  Z4, Z2, Z5
+	VMULPS  320(BX), Z6, Z4
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS 384(BX), Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  448(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  512(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  576(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  640(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  704(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VPSLLD  $0x17, Z3, Z3
+	VPADDD  Z3, Z6, Z6
+	VSUBPS  Z2, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VDIVPS  Z6, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VDIVPS    Z6, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluStreamAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluStreamAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ     CX, $0x10
+	JLT      part
+	VMOVUPS  (SI), Z0
+	VSUBPS   Z0, Z12, Z2
+	VMOVUPS  64(BX), Z4
+	VMINPS   Z2, Z4, Z2
+	VMOVUPS  (BX), Z4
+	VMAXPS   Z2, Z4, Z2
+	VMULPS   128(BX), Z2, Z3
+	VADDPS   192(BX), Z3, Z3
+	VSUBPS   192(BX), Z3, Z6
+	VMULPS   256(BX), Z6, Z4
+	VSUBPS   Z4, Z2, Z5
+	VMULPS   320(BX), Z6, Z4
+	VSUBPS   Z4, Z5, Z5
+	VMOVUPS  384(BX), Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   448(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   512(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   576(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   640(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   704(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   768(BX), Z6, Z6
+	VMULPS   Z5, Z6, Z6
+	VADDPS   768(BX), Z6, Z6
+	VPSLLD   $0x17, Z3, Z3
+	VPADDD   Z3, Z6, Z6
+	VSUBPS   Z2, Z2, Z2
+	VADDPS   Z2, Z6, Z6
+	VADDPS   768(BX), Z6, Z6
+	VDIVPS   Z6, Z0, Z0
+	VMOVNTPS Z0, (DI)
+	ADDQ     $+64, DI
+	ADDQ     $+64, SI
+	ADDQ     $+64, DX
+	SUBQ     $0x10, CX
+	JMP      one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VDIVPS    Z6, Z0, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluGradAVX512(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluGradAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Z10
+	VBROADCASTSS 4(R8), Z11
+	VPXORD       Z12, Z12, Z12
+
+one:
+	CMPQ    CX, $0x10
+	JLT     part
+	VMOVUPS (SI), Z0
+	VMOVUPS (DX), Z1
+	VSUBPS  Z0, Z12, Z2
+	VMOVUPS 64(BX), Z4
+	VMINPS  Z2, Z4, Z2
+	VMOVUPS (BX), Z4
+	VMAXPS  Z2, Z4, Z2
+	VMULPS  128(BX), Z2, Z3
+	VADDPS  192(BX), Z3, Z3
+	VSUBPS  192(BX), Z3, Z6
+	VMULPS  256(BX), Z6, Z4
+	VSUBPS  Z4, Z2, Z5
+	VMULPS  320(BX), Z6, Z4
+	VSUBPS  Z4, Z5, Z5
+	VMOVUPS 384(BX), Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  448(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  512(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  576(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  640(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  704(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VMULPS  Z5, Z6, Z6
+	VADDPS  768(BX), Z6, Z6
+	VPSLLD  $0x17, Z3, Z3
+	VPADDD  Z3, Z6, Z6
+	VSUBPS  Z2, Z2, Z2
+	VADDPS  Z2, Z6, Z6
+	VMOVUPS 768(BX), Z2
+	VADDPS  Z2, Z6, Z6
+	VDIVPS  Z6, Z2, Z6
+	VSUBPS  Z6, Z2, Z3
+	VMULPS  Z3, Z0, Z0
+	VADDPS  Z2, Z0, Z0
+	VMULPS  Z6, Z1, Z1
+	VMULPS  Z0, Z1, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, DI
+	ADDQ    $+64, SI
+	ADDQ    $+64, DX
+	SUBQ    $0x10, CX
+	JMP     one
+
+part:
+	TESTQ     CX, CX
+	JEQ       done
+	MOVQ      mask+48(FP), R15
+	VMOVDQU32 (R15), Z13
+	VPMOVD2M  Z13, K1
+	VMOVUPS.Z (SI), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VSUBPS    Z0, Z12, Z2
+	VMOVUPS   64(BX), Z4
+	VMINPS    Z2, Z4, Z2
+	VMOVUPS   (BX), Z4
+	VMAXPS    Z2, Z4, Z2
+	VMULPS    128(BX), Z2, Z3
+	VADDPS    192(BX), Z3, Z3
+	VSUBPS    192(BX), Z3, Z6
+	VMULPS    256(BX), Z6, Z4
+	VSUBPS    Z4, Z2, Z5
+	VMULPS    320(BX), Z6, Z4
+	VSUBPS    Z4, Z5, Z5
+	VMOVUPS   384(BX), Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    448(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    512(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    576(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    640(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    704(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VMULPS    Z5, Z6, Z6
+	VADDPS    768(BX), Z6, Z6
+	VPSLLD    $0x17, Z3, Z3
+	VPADDD    Z3, Z6, Z6
+	VSUBPS    Z2, Z2, Z2
+	VADDPS    Z2, Z6, Z6
+	VMOVUPS   768(BX), Z2
+	VADDPS    Z2, Z6, Z6
+	VDIVPS    Z6, Z2, Z6
+	VSUBPS    Z6, Z2, Z3
+	VMULPS    Z3, Z0, Z0
+	VADDPS    Z2, Z0, Z0
+	VMULPS    Z6, Z1, Z1
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func winogradInputAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ   dst+0(FP), DI
+	MOVQ   src+32(FP), SI
+	MOVQ   n+72(FP), R8
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R8, $0x10
+	JGE       start
+	MOVQ      mask+96(FP), R15
+	VMOVDQU32 (R15), Z14
+	VPMOVD2M  Z14, K1
+
+start:
+	MOVQ      SI, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, (R9)
+	VMOVUPS   Z10, 384(R9)
+	VMOVUPS   Z11, 768(R9)
+	VMOVUPS   Z12, 1152(R9)
+	VMOVUPS   Z13, 1536(R9)
+	VMOVUPS   Z0, 1920(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, 64(R9)
+	VMOVUPS   Z10, 448(R9)
+	VMOVUPS   Z11, 832(R9)
+	VMOVUPS   Z12, 1216(R9)
+	VMOVUPS   Z13, 1600(R9)
+	VMOVUPS   Z0, 1984(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, 128(R9)
+	VMOVUPS   Z10, 512(R9)
+	VMOVUPS   Z11, 896(R9)
+	VMOVUPS   Z12, 1280(R9)
+	VMOVUPS   Z13, 1664(R9)
+	VMOVUPS   Z0, 2048(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, 192(R9)
+	VMOVUPS   Z10, 576(R9)
+	VMOVUPS   Z11, 960(R9)
+	VMOVUPS   Z12, 1344(R9)
+	VMOVUPS   Z13, 1728(R9)
+	VMOVUPS   Z0, 2112(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, 256(R9)
+	VMOVUPS   Z10, 640(R9)
+	VMOVUPS   Z11, 1024(R9)
+	VMOVUPS   Z12, 1408(R9)
+	VMOVUPS   Z13, 1792(R9)
+	VMOVUPS   Z0, 2176(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, 320(R9)
+	VMOVUPS   Z10, 704(R9)
+	VMOVUPS   Z11, 1088(R9)
+	VMOVUPS   Z12, 1472(R9)
+	VMOVUPS   Z13, 1856(R9)
+	VMOVUPS   Z0, 2240(R9)
+	MOVQ      DI, R12
+	VMOVUPS   (R9), Z0
+	VMOVUPS   64(R9), Z1
+	VMOVUPS   128(R9), Z2
+	VMOVUPS   192(R9), Z3
+	VMOVUPS   256(R9), Z4
+	VMOVUPS   320(R9), Z5
+	MOVQ      R12, R10
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   384(R9), Z0
+	VMOVUPS   448(R9), Z1
+	VMOVUPS   512(R9), Z2
+	VMOVUPS   576(R9), Z3
+	VMOVUPS   640(R9), Z4
+	VMOVUPS   704(R9), Z5
+	MOVQ      R12, R10
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   768(R9), Z0
+	VMOVUPS   832(R9), Z1
+	VMOVUPS   896(R9), Z2
+	VMOVUPS   960(R9), Z3
+	VMOVUPS   1024(R9), Z4
+	VMOVUPS   1088(R9), Z5
+	MOVQ      R12, R10
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1152(R9), Z0
+	VMOVUPS   1216(R9), Z1
+	VMOVUPS   1280(R9), Z2
+	VMOVUPS   1344(R9), Z3
+	VMOVUPS   1408(R9), Z4
+	VMOVUPS   1472(R9), Z5
+	MOVQ      R12, R10
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1536(R9), Z0
+	VMOVUPS   1600(R9), Z1
+	VMOVUPS   1664(R9), Z2
+	VMOVUPS   1728(R9), Z3
+	VMOVUPS   1792(R9), Z4
+	VMOVUPS   1856(R9), Z5
+	MOVQ      R12, R10
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1920(R9), Z0
+	VMOVUPS   1984(R9), Z1
+	VMOVUPS   2048(R9), Z2
+	VMOVUPS   2112(R9), Z3
+	VMOVUPS   2176(R9), Z4
+	VMOVUPS   2240(R9), Z5
+	MOVQ      R12, R10
+	VMULPS    64(R11), Z0, Z9
+	VMULPS    128(R11), Z2, Z6
+	VSUBPS    Z6, Z9, Z9
+	VADDPS    Z4, Z9, Z9
+	VMULPS    64(R11), Z1, Z0
+	VMULPS    128(R11), Z3, Z6
+	VSUBPS    Z6, Z0, Z0
+	VADDPS    Z5, Z0, Z0
+	VMULPS    64(R11), Z2, Z6
+	VSUBPS    Z6, Z4, Z6
+	VMULPS    64(R11), Z1, Z7
+	VSUBPS    Z7, Z3, Z7
+	VADDPS    Z7, Z6, Z10
+	VSUBPS    Z7, Z6, Z11
+	VSUBPS    Z2, Z4, Z6
+	VSUBPS    Z1, Z3, Z8
+	VMULPS    (R11), Z8, Z8
+	VADDPS    Z8, Z6, Z12
+	VSUBPS    Z8, Z6, Z13
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R8
+	JGT       channels
+	MOVQ      dstStep+24(FP), R10
+	ADDQ      R10, dst+0(FP)
+	MOVQ      srcStep+56(FP), R10
+	ADDQ      R10, src+32(FP)
+	DECQ      count+64(FP)
+	JNE       square
+	VZEROUPPER
+	RET
+
+// func winogradOutputAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ   dst+0(FP), DI
+	MOVQ   src+32(FP), SI
+	MOVQ   n+72(FP), R8
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R8, $0x10
+	JGE       start
+	MOVQ      mask+96(FP), R15
+	VMOVDQU32 (R15), Z14
+	VPMOVD2M  Z14, K1
+
+start:
+	MOVQ      SI, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, (R9)
+	VMOVUPS   Z11, 384(R9)
+	VMOVUPS   Z12, 768(R9)
+	VMOVUPS   Z13, 1152(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, 64(R9)
+	VMOVUPS   Z11, 448(R9)
+	VMOVUPS   Z12, 832(R9)
+	VMOVUPS   Z13, 1216(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, 128(R9)
+	VMOVUPS   Z11, 512(R9)
+	VMOVUPS   Z12, 896(R9)
+	VMOVUPS   Z13, 1280(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, 192(R9)
+	VMOVUPS   Z11, 576(R9)
+	VMOVUPS   Z12, 960(R9)
+	VMOVUPS   Z13, 1344(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, 256(R9)
+	VMOVUPS   Z11, 640(R9)
+	VMOVUPS   Z12, 1024(R9)
+	VMOVUPS   Z13, 1408(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, 320(R9)
+	VMOVUPS   Z11, 704(R9)
+	VMOVUPS   Z12, 1088(R9)
+	VMOVUPS   Z13, 1472(R9)
+	MOVQ      DI, R12
+	VMOVUPS   (R9), Z0
+	VMOVUPS   64(R9), Z1
+	VMOVUPS   128(R9), Z2
+	VMOVUPS   192(R9), Z3
+	VMOVUPS   256(R9), Z4
+	VMOVUPS   320(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   384(R9), Z0
+	VMOVUPS   448(R9), Z1
+	VMOVUPS   512(R9), Z2
+	VMOVUPS   576(R9), Z3
+	VMOVUPS   640(R9), Z4
+	VMOVUPS   704(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   768(R9), Z0
+	VMOVUPS   832(R9), Z1
+	VMOVUPS   896(R9), Z2
+	VMOVUPS   960(R9), Z3
+	VMOVUPS   1024(R9), Z4
+	VMOVUPS   1088(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1152(R9), Z0
+	VMOVUPS   1216(R9), Z1
+	VMOVUPS   1280(R9), Z2
+	VMOVUPS   1344(R9), Z3
+	VMOVUPS   1408(R9), Z4
+	VMOVUPS   1472(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VSUBPS    Z2, Z1, Z7
+	VADDPS    Z4, Z3, Z8
+	VSUBPS    Z4, Z3, Z9
+	VADDPS    Z6, Z0, Z10
+	VADDPS    Z8, Z10, Z10
+	VMULPS    (R11), Z9, Z11
+	VADDPS    Z11, Z7, Z11
+	VMULPS    64(R11), Z8, Z12
+	VADDPS    Z12, Z6, Z12
+	VMULPS    192(R11), Z9, Z13
+	VADDPS    Z13, Z7, Z13
+	VADDPS    Z5, Z13, Z13
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z13, K1, (R10)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R8
+	JGT       channels
+	MOVQ      dstStep+24(FP), R10
+	ADDQ      R10, dst+0(FP)
+	MOVQ      srcStep+56(FP), R10
+	ADDQ      R10, src+32(FP)
+	DECQ      count+64(FP)
+	JNE       square
+	VZEROUPPER
+	RET
+
+// func winogradSpreadAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winogradSpreadAVX512(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ   dst+0(FP), DI
+	MOVQ   src+32(FP), SI
+	MOVQ   n+72(FP), R8
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R8, $0x10
+	JGE       start
+	MOVQ      mask+96(FP), R15
+	VMOVDQU32 (R15), Z14
+	VPMOVD2M  Z14, K1
+
+start:
+	MOVQ      SI, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, (R9)
+	VMOVUPS   Z9, 384(R9)
+	VMOVUPS   Z10, 768(R9)
+	VMOVUPS   Z11, 1152(R9)
+	VMOVUPS   Z12, 1536(R9)
+	VMOVUPS   Z3, 1920(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, 64(R9)
+	VMOVUPS   Z9, 448(R9)
+	VMOVUPS   Z10, 832(R9)
+	VMOVUPS   Z11, 1216(R9)
+	VMOVUPS   Z12, 1600(R9)
+	VMOVUPS   Z3, 1984(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, 128(R9)
+	VMOVUPS   Z9, 512(R9)
+	VMOVUPS   Z10, 896(R9)
+	VMOVUPS   Z11, 1280(R9)
+	VMOVUPS   Z12, 1664(R9)
+	VMOVUPS   Z3, 2048(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, 192(R9)
+	VMOVUPS   Z9, 576(R9)
+	VMOVUPS   Z10, 960(R9)
+	VMOVUPS   Z11, 1344(R9)
+	VMOVUPS   Z12, 1728(R9)
+	VMOVUPS   Z3, 2112(R9)
+	MOVQ      DI, R12
+	VMOVUPS   (R9), Z0
+	VMOVUPS   64(R9), Z1
+	VMOVUPS   128(R9), Z2
+	VMOVUPS   192(R9), Z3
+	MOVQ      R12, R10
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z3, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   384(R9), Z0
+	VMOVUPS   448(R9), Z1
+	VMOVUPS   512(R9), Z2
+	VMOVUPS   576(R9), Z3
+	MOVQ      R12, R10
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z3, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   768(R9), Z0
+	VMOVUPS   832(R9), Z1
+	VMOVUPS   896(R9), Z2
+	VMOVUPS   960(R9), Z3
+	MOVQ      R12, R10
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z3, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1152(R9), Z0
+	VMOVUPS   1216(R9), Z1
+	VMOVUPS   1280(R9), Z2
+	VMOVUPS   1344(R9), Z3
+	MOVQ      R12, R10
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z3, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1536(R9), Z0
+	VMOVUPS   1600(R9), Z1
+	VMOVUPS   1664(R9), Z2
+	VMOVUPS   1728(R9), Z3
+	MOVQ      R12, R10
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z3, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1920(R9), Z0
+	VMOVUPS   1984(R9), Z1
+	VMOVUPS   2048(R9), Z2
+	VMOVUPS   2112(R9), Z3
+	MOVQ      R12, R10
+	VADDPS    Z2, Z0, Z6
+	VADDPS    Z3, Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z7, Z6, Z10
+	VMULPS    64(R11), Z2, Z6
+	VADDPS    Z6, Z0, Z6
+	VMULPS    (R11), Z1, Z7
+	VMULPS    192(R11), Z3, Z8
+	VADDPS    Z8, Z7, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z0, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z3, K1, (R10)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R8
+	JGT       channels
+	MOVQ      dstStep+24(FP), R10
+	ADDQ      R10, dst+0(FP)
+	MOVQ      srcStep+56(FP), R10
+	ADDQ      R10, src+32(FP)
+	DECQ      count+64(FP)
+	JNE       square
+	VZEROUPPER
+	RET
+
+// func winogradFilterAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winogradFilterAVX512(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ   dst+0(FP), DI
+	MOVQ   src+32(FP), SI
+	MOVQ   n+72(FP), R8
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R8, $0x10
+	JGE       start
+	MOVQ      mask+96(FP), R15
+	VMOVDQU32 (R15), Z14
+	VPMOVD2M  Z14, K1
+
+start:
+	MOVQ      SI, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, (R9)
+	VMOVUPS   Z9, 384(R9)
+	VMOVUPS   Z10, 768(R9)
+	VMOVUPS   Z11, 1152(R9)
+	VMOVUPS   Z12, 1536(R9)
+	VMOVUPS   Z2, 1920(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, 64(R9)
+	VMOVUPS   Z9, 448(R9)
+	VMOVUPS   Z10, 832(R9)
+	VMOVUPS   Z11, 1216(R9)
+	VMOVUPS   Z12, 1600(R9)
+	VMOVUPS   Z2, 1984(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, 128(R9)
+	VMOVUPS   Z9, 512(R9)
+	VMOVUPS   Z10, 896(R9)
+	VMOVUPS   Z11, 1280(R9)
+	VMOVUPS   Z12, 1664(R9)
+	VMOVUPS   Z2, 2048(R9)
+	MOVQ      DI, R12
+	VMOVUPS   (R9), Z0
+	VMOVUPS   64(R9), Z1
+	VMOVUPS   128(R9), Z2
+	MOVQ      R12, R10
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   384(R9), Z0
+	VMOVUPS   448(R9), Z1
+	VMOVUPS   512(R9), Z2
+	MOVQ      R12, R10
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   768(R9), Z0
+	VMOVUPS   832(R9), Z1
+	VMOVUPS   896(R9), Z2
+	MOVQ      R12, R10
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1152(R9), Z0
+	VMOVUPS   1216(R9), Z1
+	VMOVUPS   1280(R9), Z2
+	MOVQ      R12, R10
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1536(R9), Z0
+	VMOVUPS   1600(R9), Z1
+	VMOVUPS   1664(R9), Z2
+	MOVQ      R12, R10
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   1920(R9), Z0
+	VMOVUPS   1984(R9), Z1
+	VMOVUPS   2048(R9), Z2
+	MOVQ      R12, R10
+	VMULPS    256(R11), Z0, Z8
+	VADDPS    Z2, Z0, Z6
+	VMULPS    320(R11), Z6, Z6
+	VMULPS    320(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z9
+	VSUBPS    Z6, Z7, Z10
+	VPXORD    Z13, Z13, Z13
+	VSUBPS    Z9, Z13, Z9
+	VMULPS    448(R11), Z0, Z6
+	VMULPS    320(R11), Z2, Z7
+	VADDPS    Z7, Z6, Z6
+	VMULPS    384(R11), Z1, Z7
+	VADDPS    Z7, Z6, Z11
+	VSUBPS    Z7, Z6, Z12
+	VMOVUPS   Z8, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z9, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z2, K1, (R10)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R8
+	JGT       channels
+	MOVQ      dstStep+24(FP), R10
+	ADDQ      R10, dst+0(FP)
+	MOVQ      srcStep+56(FP), R10
+	ADDQ      R10, src+32(FP)
+	DECQ      count+64(FP)
+	JNE       square
+	VZEROUPPER
+	RET
+
+// func winogradFilterGradAVX512(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winogradFilterGradAVX512(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ   dst+0(FP), DI
+	MOVQ   src+32(FP), SI
+	MOVQ   n+72(FP), R8
+	KXNORW K1, K1, K1
+
+channels:
+	CMPQ      R8, $0x10
+	JGE       start
+	MOVQ      mask+96(FP), R15
+	VMOVDQU32 (R15), Z14
+	VPMOVD2M  Z14, K1
+
+start:
+	MOVQ      SI, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, (R9)
+	VMOVUPS   Z11, 384(R9)
+	VMOVUPS   Z12, 768(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, 64(R9)
+	VMOVUPS   Z11, 448(R9)
+	VMOVUPS   Z12, 832(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, 128(R9)
+	VMOVUPS   Z11, 512(R9)
+	VMOVUPS   Z12, 896(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, 192(R9)
+	VMOVUPS   Z11, 576(R9)
+	VMOVUPS   Z12, 960(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, 256(R9)
+	VMOVUPS   Z11, 640(R9)
+	VMOVUPS   Z12, 1024(R9)
+	ADDQ      DX, R12
+	MOVQ      R12, R10
+	VMOVUPS.Z (R10), K1, Z0
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z1
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z2
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z3
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z4
+	ADDQ      CX, R10
+	VMOVUPS.Z (R10), K1, Z5
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, 320(R9)
+	VMOVUPS   Z11, 704(R9)
+	VMOVUPS   Z12, 1088(R9)
+	MOVQ      DI, R12
+	VMOVUPS   (R9), Z0
+	VMOVUPS   64(R9), Z1
+	VMOVUPS   128(R9), Z2
+	VMOVUPS   192(R9), Z3
+	VMOVUPS   256(R9), Z4
+	VMOVUPS   320(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   384(R9), Z0
+	VMOVUPS   448(R9), Z1
+	VMOVUPS   512(R9), Z2
+	VMOVUPS   576(R9), Z3
+	VMOVUPS   640(R9), Z4
+	VMOVUPS   704(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      AX, R12
+	VMOVUPS   768(R9), Z0
+	VMOVUPS   832(R9), Z1
+	VMOVUPS   896(R9), Z2
+	VMOVUPS   960(R9), Z3
+	VMOVUPS   1024(R9), Z4
+	VMOVUPS   1088(R9), Z5
+	MOVQ      R12, R10
+	VADDPS    Z2, Z1, Z6
+	VMULPS    320(R11), Z6, Z6
+	VADDPS    Z4, Z3, Z7
+	VMULPS    256(R11), Z0, Z10
+	VSUBPS    Z6, Z10, Z10
+	VMULPS    448(R11), Z7, Z8
+	VADDPS    Z8, Z10, Z10
+	VSUBPS    Z1, Z2, Z8
+	VMULPS    320(R11), Z8, Z8
+	VSUBPS    Z4, Z3, Z9
+	VMULPS    384(R11), Z9, Z9
+	VADDPS    Z9, Z8, Z11
+	VMULPS    320(R11), Z7, Z7
+	VSUBPS    Z6, Z7, Z12
+	VADDPS    Z5, Z12, Z12
+	VMOVUPS   Z10, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z11, K1, (R10)
+	ADDQ      BX, R10
+	VMOVUPS   Z12, K1, (R10)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R8
+	JGT       channels
+	MOVQ      dstStep+24(FP), R10
+	ADDQ      R10, dst+0(FP)
+	MOVQ      srcStep+56(FP), R10
+	ADDQ      R10, src+32(FP)
+	DECQ      count+64(FP)
+	JNE       square
+	VZEROUPPER
+	RET
+
+// func clampForwardAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampForwardAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampForwardStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampForwardStreamAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampForwardAddAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampForwardAddAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (R9), K1, Z2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VADDPS     Z2, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (R9), K1, Z2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VADDPS     Z2, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (R9), K1, Z2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VADDPS     Z2, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampForwardAddStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampForwardAddStreamAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (R9), K1, Z2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VADDPS     Z2, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (R9), K1, Z2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VADDPS     Z2, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (R9), K1, Z2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Z6, Z0, Z0
+	VADDPS     Z7, Z0, Z0
+	VADDPS     Z2, Z0, Z0
+	VMAXPS     Z0, Z3, Z0
+	VMINPS     Z0, Z4, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampSumsAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampSumsAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	MOVQ         p2+48(FP), R8
+	VMOVUPS.Z    (R8), K1, Z8
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMULPS      Z6, Z0, Z2
+	VADDPS      Z7, Z2, Z2
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z12, Z12
+	VFMADD231PS Z0, Z1, Z13
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMULPS      Z6, Z0, Z2
+	VADDPS      Z7, Z2, Z2
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z14, Z14
+	VFMADD231PS Z0, Z1, Z15
+	SUBQ        $0x02, CX
+	JGE         two
+
+rest:
+	ADDQ        $0x02, CX
+	JEQ         sums
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMULPS      Z6, Z0, Z2
+	VADDPS      Z7, Z2, Z2
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z12, Z12
+	VFMADD231PS Z0, Z1, Z13
+
+sums:
+	VADDPS    Z14, Z12, Z12
+	MOVQ      s0+72(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VADDPS    Z0, Z12, Z0
+	VMOVUPS   Z0, K1, (R8)
+	VADDPS    Z15, Z13, Z13
+	MOVQ      s1+80(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VADDPS    Z0, Z13, Z0
+	VMOVUPS   Z0, K1, (R8)
+	VZEROUPPER
+	RET
+
+// func clampSumsOfAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampSumsOfAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	MOVQ         p2+48(FP), R8
+	VMOVUPS.Z    (R8), K1, Z8
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMOVUPS.Z   (R9), K1, Z2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z12, Z12
+	VFMADD231PS Z0, Z1, Z13
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        AX, DI
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMOVUPS.Z   (R9), K1, Z2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z14, Z14
+	VFMADD231PS Z0, Z1, Z15
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        AX, DI
+	SUBQ        $0x02, CX
+	JGE         two
+
+rest:
+	ADDQ        $0x02, CX
+	JEQ         sums
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMOVUPS.Z   (R9), K1, Z2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z12, Z12
+	VFMADD231PS Z0, Z1, Z13
+	VMOVUPS     Z1, K1, (DI)
+	ADDQ        AX, DI
+
+sums:
+	VADDPS    Z14, Z12, Z12
+	MOVQ      s0+72(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VADDPS    Z0, Z12, Z0
+	VMOVUPS   Z0, K1, (R8)
+	VADDPS    Z15, Z13, Z13
+	MOVQ      s1+80(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VADDPS    Z0, Z13, Z0
+	VMOVUPS   Z0, K1, (R8)
+	VZEROUPPER
+	RET
+
+// func clampSumsOfStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampSumsOfStreamAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	MOVQ         p2+48(FP), R8
+	VMOVUPS.Z    (R8), K1, Z8
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMOVUPS.Z   (R9), K1, Z2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z12, Z12
+	VFMADD231PS Z0, Z1, Z13
+	VMOVNTPS    Z1, (DI)
+	ADDQ        AX, DI
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMOVUPS.Z   (R9), K1, Z2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z14, Z14
+	VFMADD231PS Z0, Z1, Z15
+	VMOVNTPS    Z1, (DI)
+	ADDQ        AX, DI
+	SUBQ        $0x02, CX
+	JGE         two
+
+rest:
+	ADDQ        $0x02, CX
+	JEQ         sums
+	VMOVUPS.Z   (SI), K1, Z0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMOVUPS.Z   (DX), K1, Z1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMOVUPS.Z   (R9), K1, Z2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Z3, Z2, K2
+	VCMPPS      $0x12, Z4, Z2, K3
+	KANDW       K2, K3, K2
+	VMOVUPS.Z   Z1, K2, Z1
+	VSUBPS      Z8, Z0, Z0
+	VADDPS      Z1, Z12, Z12
+	VFMADD231PS Z0, Z1, Z13
+	VMOVNTPS    Z1, (DI)
+	ADDQ        AX, DI
+
+sums:
+	VADDPS    Z14, Z12, Z12
+	MOVQ      s0+72(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VADDPS    Z0, Z12, Z0
+	VMOVUPS   Z0, K1, (R8)
+	VADDPS    Z15, Z13, Z13
+	MOVQ      s1+80(FP), R8
+	VMOVUPS.Z (R8), K1, Z0
+	VADDPS    Z0, Z13, Z0
+	VMOVUPS   Z0, K1, (R8)
+	VZEROUPPER
+	RET
+
+// func clampGradAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampGradAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	MOVQ         p2+48(FP), R8
+	VMOVUPS.Z    (R8), K1, Z8
+	MOVQ         p3+56(FP), R8
+	VMOVUPS.Z    (R8), K1, Z9
+	MOVQ         p4+64(FP), R8
+	VMOVUPS.Z    (R8), K1, Z10
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Z6, Z0, Z2
+	VADDPS     Z7, Z2, Z2
+	VCMPPS     $0x1e, Z3, Z2, K2
+	VCMPPS     $0x12, Z4, Z2, K3
+	KANDW      K2, K3, K2
+	VMOVUPS.Z  Z1, K2, Z1
+	VMULPS     Z8, Z1, Z1
+	VMULPS     Z9, Z0, Z0
+	VADDPS     Z0, Z1, Z0
+	VADDPS     Z10, Z0, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Z6, Z0, Z2
+	VADDPS     Z7, Z2, Z2
+	VCMPPS     $0x1e, Z3, Z2, K2
+	VCMPPS     $0x12, Z4, Z2, K3
+	KANDW      K2, K3, K2
+	VMOVUPS.Z  Z1, K2, Z1
+	VMULPS     Z8, Z1, Z1
+	VMULPS     Z9, Z0, Z0
+	VADDPS     Z0, Z1, Z0
+	VADDPS     Z10, Z0, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Z6, Z0, Z2
+	VADDPS     Z7, Z2, Z2
+	VCMPPS     $0x1e, Z3, Z2, K2
+	VCMPPS     $0x12, Z4, Z2, K3
+	KANDW      K2, K3, K2
+	VMOVUPS.Z  Z1, K2, Z1
+	VMULPS     Z8, Z1, Z1
+	VMULPS     Z9, Z0, Z0
+	VADDPS     Z0, Z1, Z0
+	VADDPS     Z10, Z0, Z0
+	VMOVUPS    Z0, K1, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampGradStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
+TEXT ·clampGradStreamAVX512(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVDQU32    (R15), Z11
+	VPMOVD2M     Z11, K1
+	MOVQ         p0+32(FP), R8
+	VMOVUPS.Z    (R8), K1, Z6
+	MOVQ         p1+40(FP), R8
+	VMOVUPS.Z    (R8), K1, Z7
+	MOVQ         p2+48(FP), R8
+	VMOVUPS.Z    (R8), K1, Z8
+	MOVQ         p3+56(FP), R8
+	VMOVUPS.Z    (R8), K1, Z9
+	MOVQ         p4+64(FP), R8
+	VMOVUPS.Z    (R8), K1, Z10
+	VBROADCASTSS lo+88(FP), Z3
+	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VPXORD       Z12, Z12, Z12
+	VPXORD       Z13, Z13, Z13
+	VPXORD       Z14, Z14, Z14
+	VPXORD       Z15, Z15, Z15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Z6, Z0, Z2
+	VADDPS     Z7, Z2, Z2
+	VCMPPS     $0x1e, Z3, Z2, K2
+	VCMPPS     $0x12, Z4, Z2, K3
+	KANDW      K2, K3, K2
+	VMOVUPS.Z  Z1, K2, Z1
+	VMULPS     Z8, Z1, Z1
+	VMULPS     Z9, Z0, Z0
+	VADDPS     Z0, Z1, Z0
+	VADDPS     Z10, Z0, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Z6, Z0, Z2
+	VADDPS     Z7, Z2, Z2
+	VCMPPS     $0x1e, Z3, Z2, K2
+	VCMPPS     $0x12, Z4, Z2, K3
+	KANDW      K2, K3, K2
+	VMOVUPS.Z  Z1, K2, Z1
+	VMULPS     Z8, Z1, Z1
+	VMULPS     Z9, Z0, Z0
+	VADDPS     Z0, Z1, Z0
+	VADDPS     Z10, Z0, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMOVUPS.Z  (SI), K1, Z0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Z6, Z0, Z2
+	VADDPS     Z7, Z2, Z2
+	VCMPPS     $0x1e, Z3, Z2, K2
+	VCMPPS     $0x12, Z4, Z2, K3
+	KANDW      K2, K3, K2
+	VMOVUPS.Z  Z1, K2, Z1
+	VMULPS     Z8, Z1, Z1
+	VMULPS     Z9, Z0, Z0
+	VADDPS     Z0, Z1, Z0
+	VADDPS     Z10, Z0, Z0
+	VMOVNTPS   Z0, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func windowMaxAVX2(y *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+// Requires: AVX
+TEXT ·windowMaxAVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+32(FP), R12
+
+channels:
+	CMPQ    R12, $0x08
+	JLT     cut
+	MOVQ    taps+16(FP), BX
+	MOVQ    (BX), DX
+	VMOVUPS (SI)(DX*4), Y0
+	MOVQ    taps+16(FP), BX
+	MOVQ    ntaps+24(FP), CX
+	VXORPS  Y2, Y2, Y2
+
+compare:
+	MOVQ      (BX), DX
+	VMOVUPS   (SI)(DX*4), Y4
+	VCMPPS    $0x1e, Y0, Y4, Y5
+	VCMPPS    $0x03, Y4, Y4, Y6
+	VORPS     Y6, Y5, Y5
+	VBLENDVPS Y5, Y4, Y0, Y0
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       compare
+	VMOVUPS   Y0, (DI)
+	ADDQ      $0x20, SI
+	ADDQ      $0x20, DI
+	SUBQ      $0x08, R12
+	JGT       channels
+	JMP       done
+
+cut:
+	MOVQ       mask+40(FP), R15
+	VMOVUPS    (R15), Y8
+	MOVQ       taps+16(FP), BX
+	MOVQ       (BX), DX
+	VMASKMOVPS (SI)(DX*4), Y8, Y0
+	MOVQ       taps+16(FP), BX
+	MOVQ       ntaps+24(FP), CX
+	VXORPS     Y2, Y2, Y2
+
+compareCut:
+	MOVQ       (BX), DX
+	VMASKMOVPS (SI)(DX*4), Y8, Y4
+	VCMPPS     $0x1e, Y0, Y4, Y5
+	VCMPPS     $0x03, Y4, Y4, Y6
+	VORPS      Y6, Y5, Y5
+	VBLENDVPS  Y5, Y4, Y0, Y0
+	ADDQ       $0x08, BX
+	DECQ       CX
+	JNE        compareCut
+	VMASKMOVPS Y0, Y8, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func windowMaxGradAVX2(dx *float32, dy *float32, x *float32, taps *int, ntaps int, n int, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·windowMaxGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ     dx+0(FP), R8
+	MOVQ     dy+8(FP), DI
+	VPCMPEQD Y3, Y3, Y3
+	VPSRLD   $0x1f, Y3, Y3
+	MOVQ     x+16(FP), SI
+	MOVQ     n+40(FP), R12
+
+channels:
+	CMPQ    R12, $0x08
+	JLT     cut
+	MOVQ    taps+24(FP), BX
+	MOVQ    (BX), DX
+	VMOVUPS (SI)(DX*4), Y0
+	VXORPS  Y1, Y1, Y1
+	MOVQ    taps+24(FP), BX
+	MOVQ    ntaps+32(FP), CX
+	VXORPS  Y2, Y2, Y2
+
+compare:
+	MOVQ      (BX), DX
+	VMOVUPS   (SI)(DX*4), Y4
+	VCMPPS    $0x1e, Y0, Y4, Y5
+	VCMPPS    $0x03, Y4, Y4, Y6
+	VORPS     Y6, Y5, Y5
+	VBLENDVPS Y5, Y4, Y0, Y0
+	VBLENDVPS Y5, Y2, Y1, Y1
+	VPADDD    Y3, Y2, Y2
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       compare
+	VMOVUPS   (DI), Y7
+	MOVQ      taps+24(FP), BX
+	MOVQ      ntaps+32(FP), CX
+	VXORPS    Y2, Y2, Y2
+
+add:
+	MOVQ      (BX), DX
+	VMOVUPS   (R8)(DX*4), Y4
+	VPCMPEQD  Y2, Y1, Y5
+	VADDPS    Y7, Y4, Y6
+	VBLENDVPS Y5, Y6, Y4, Y4
+	VMOVUPS   Y4, (R8)(DX*4)
+	VPADDD    Y3, Y2, Y2
+	ADDQ      $0x08, BX
+	DECQ      CX
+	JNE       add
+	ADDQ      $0x20, SI
+	ADDQ      $0x20, DI
+	ADDQ      $0x20, R8
+	SUBQ      $0x08, R12
+	JGT       channels
+	JMP       done
+
+cut:
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y8
+	MOVQ       taps+24(FP), BX
+	MOVQ       (BX), DX
+	VMASKMOVPS (SI)(DX*4), Y8, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       taps+24(FP), BX
+	MOVQ       ntaps+32(FP), CX
+	VXORPS     Y2, Y2, Y2
+
+compareCut:
+	MOVQ       (BX), DX
+	VMASKMOVPS (SI)(DX*4), Y8, Y4
+	VCMPPS     $0x1e, Y0, Y4, Y5
+	VCMPPS     $0x03, Y4, Y4, Y6
+	VORPS      Y6, Y5, Y5
+	VBLENDVPS  Y5, Y4, Y0, Y0
+	VBLENDVPS  Y5, Y2, Y1, Y1
+	VPADDD     Y3, Y2, Y2
+	ADDQ       $0x08, BX
+	DECQ       CX
+	JNE        compareCut
+	VMASKMOVPS (DI), Y8, Y7
+	MOVQ       taps+24(FP), BX
+	MOVQ       ntaps+32(FP), CX
+	VXORPS     Y2, Y2, Y2
+
+addCut:
+	MOVQ       (BX), DX
+	VMASKMOVPS (R8)(DX*4), Y8, Y4
+	VPCMPEQD   Y2, Y1, Y5
+	VADDPS     Y7, Y4, Y6
+	VBLENDVPS  Y5, Y6, Y4, Y4
+	VMASKMOVPS Y4, Y8, (R8)(DX*4)
+	VPADDD     Y3, Y2, Y2
+	ADDQ       $0x08, BX
+	DECQ       CX
+	JNE        addCut
+
+done:
 	VZEROUPPER
 	RET
 
@@ -4137,6 +24382,72 @@ sums:
 	VZEROUPPER
 	RET
 
+// func scaleShiftStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX
+TEXT ·scaleShiftStreamAVX2(SB), NOSPLIT, $0-72
+	MOVQ       mask+64(FP), R15
+	VMOVUPS    (R15), Y11
+	MOVQ       p0+24(FP), R8
+	VMASKMOVPS (R8), Y11, Y8
+	MOVQ       p1+32(FP), R8
+	VMASKMOVPS (R8), Y11, Y9
+	MOVQ       p2+40(FP), R8
+	VMASKMOVPS (R8), Y11, Y10
+	VXORPS     Y12, Y12, Y12
+	MOVQ       y+0(FP), DI
+	MOVQ       x+8(FP), SI
+	MOVQ       dy+16(FP), DX
+	MOVQ       stride+48(FP), AX
+	MOVQ       rows+56(FP), CX
+	SUBQ       $0x04, CX
+	JLT        rest
+
+four:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x04, CX
+	JGE        four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	DECQ       CX
+	JNE        one
+
+sums:
+	VZEROUPPER
+	RET
+
 // func scaleShiftReluAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 // Requires: AVX
 TEXT ·scaleShiftReluAVX2(SB), NOSPLIT, $0-72
@@ -4200,6 +24511,77 @@ one:
 	VADDPS     Y9, Y13, Y13
 	VMAXPS     Y13, Y12, Y13
 	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	DECQ       CX
+	JNE        one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func scaleShiftReluStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX
+TEXT ·scaleShiftReluStreamAVX2(SB), NOSPLIT, $0-72
+	MOVQ       mask+64(FP), R15
+	VMOVUPS    (R15), Y11
+	MOVQ       p0+24(FP), R8
+	VMASKMOVPS (R8), Y11, Y8
+	MOVQ       p1+32(FP), R8
+	VMASKMOVPS (R8), Y11, Y9
+	MOVQ       p2+40(FP), R8
+	VMASKMOVPS (R8), Y11, Y10
+	VXORPS     Y12, Y12, Y12
+	MOVQ       y+0(FP), DI
+	MOVQ       x+8(FP), SI
+	MOVQ       dy+16(FP), DX
+	MOVQ       stride+48(FP), AX
+	MOVQ       rows+56(FP), CX
+	SUBQ       $0x04, CX
+	JLT        rest
+
+four:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x04, CX
+	JGE        four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMULPS     Y8, Y13, Y13
+	VADDPS     Y9, Y13, Y13
+	VMAXPS     Y13, Y12, Y13
+	VMOVNTPS   Y13, (DI)
 	ADDQ       AX, DI
 	DECQ       CX
 	JNE        one
@@ -4286,6 +24668,92 @@ one:
 	VADDPS     Y13, Y14, Y13
 	VADDPS     Y10, Y13, Y13
 	VMASKMOVPS Y13, Y11, (DI)
+	ADDQ       AX, DI
+	DECQ       CX
+	JNE        one
+
+sums:
+	VZEROUPPER
+	RET
+
+// func scaleTwoStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// Requires: AVX
+TEXT ·scaleTwoStreamAVX2(SB), NOSPLIT, $0-72
+	MOVQ       mask+64(FP), R15
+	VMOVUPS    (R15), Y11
+	MOVQ       p0+24(FP), R8
+	VMASKMOVPS (R8), Y11, Y8
+	MOVQ       p1+32(FP), R8
+	VMASKMOVPS (R8), Y11, Y9
+	MOVQ       p2+40(FP), R8
+	VMASKMOVPS (R8), Y11, Y10
+	VXORPS     Y12, Y12, Y12
+	MOVQ       y+0(FP), DI
+	MOVQ       x+8(FP), SI
+	MOVQ       dy+16(FP), DX
+	MOVQ       stride+48(FP), AX
+	MOVQ       rows+56(FP), CX
+	SUBQ       $0x04, CX
+	JLT        rest
+
+four:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMOVNTPS   Y13, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x04, CX
+	JGE        four
+
+rest:
+	ADDQ $0x04, CX
+	JEQ  sums
+
+one:
+	VMASKMOVPS (SI), Y11, Y13
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y14
+	ADDQ       AX, DX
+	VMULPS     Y8, Y14, Y14
+	VMULPS     Y9, Y13, Y13
+	VADDPS     Y13, Y14, Y13
+	VADDPS     Y10, Y13, Y13
+	VMOVNTPS   Y13, (DI)
 	ADDQ       AX, DI
 	DECQ       CX
 	JNE        one
@@ -4463,5 +24931,3732 @@ sums:
 	MOVQ       p1+32(FP), SI
 	VADDPS     Y9, Y1, Y13
 	VMASKMOVPS Y13, Y11, (SI)
+	VZEROUPPER
+	RET
+
+// func clipAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·clipAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMAXPS  Y0, Y10, Y0
+	VMINPS  Y0, Y11, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMAXPS     Y0, Y10, Y0
+	VMINPS     Y0, Y11, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func clipStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·clipStreamAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ     CX, $0x08
+	JLT      part
+	VMOVUPS  (SI), Y0
+	VMAXPS   Y0, Y10, Y0
+	VMINPS   Y0, Y11, Y0
+	VMOVNTPS Y0, (DI)
+	ADDQ     $+32, DI
+	ADDQ     $+32, SI
+	ADDQ     $+32, DX
+	SUBQ     $0x08, CX
+	JMP      one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMAXPS     Y0, Y10, Y0
+	VMINPS     Y0, Y11, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func clipGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·clipGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VCMPPS  $0x1e, Y10, Y0, Y2
+	VCMPPS  $0x11, Y11, Y0, Y3
+	VANDPS  Y2, Y1, Y1
+	VANDPS  Y3, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VCMPPS     $0x1e, Y10, Y0, Y2
+	VCMPPS     $0x11, Y11, Y0, Y3
+	VANDPS     Y2, Y1, Y1
+	VANDPS     Y3, Y1, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·leakyAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMINPS  Y0, Y12, Y2
+	VMULPS  Y10, Y2, Y2
+	VMAXPS  Y0, Y12, Y0
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMINPS     Y0, Y12, Y2
+	VMULPS     Y10, Y2, Y2
+	VMAXPS     Y0, Y12, Y0
+	VADDPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·leakyStreamAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ     CX, $0x08
+	JLT      part
+	VMOVUPS  (SI), Y0
+	VMINPS   Y0, Y12, Y2
+	VMULPS   Y10, Y2, Y2
+	VMAXPS   Y0, Y12, Y0
+	VADDPS   Y2, Y0, Y0
+	VMOVNTPS Y0, (DI)
+	ADDQ     $+32, DI
+	ADDQ     $+32, SI
+	ADDQ     $+32, DX
+	SUBQ     $0x08, CX
+	JMP      one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMINPS     Y0, Y12, Y2
+	VMULPS     Y10, Y2, Y2
+	VMAXPS     Y0, Y12, Y0
+	VADDPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func leakyGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·leakyGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VCMPPS  $0x1e, Y12, Y0, Y2
+	VANDPS  768(BX), Y2, Y2
+	VMOVUPS 768(BX), Y3
+	VSUBPS  Y2, Y3, Y3
+	VMULPS  Y10, Y3, Y3
+	VADDPS  Y3, Y2, Y2
+	VMULPS  Y2, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VCMPPS     $0x1e, Y12, Y0, Y2
+	VANDPS     768(BX), Y2, Y2
+	VMOVUPS    768(BX), Y3
+	VSUBPS     Y2, Y3, Y3
+	VMULPS     Y10, Y3, Y3
+	VADDPS     Y3, Y2, Y2
+	VMULPS     Y2, Y1, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSigmoidAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMULPS  Y10, Y0, Y0
+	VADDPS  Y11, Y0, Y0
+	VMAXPS  Y0, Y12, Y0
+	VMOVUPS 768(BX), Y2
+	VMINPS  Y0, Y2, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMULPS     Y10, Y0, Y0
+	VADDPS     Y11, Y0, Y0
+	VMAXPS     Y0, Y12, Y0
+	VMOVUPS    768(BX), Y2
+	VMINPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSigmoidStreamAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ     CX, $0x08
+	JLT      part
+	VMOVUPS  (SI), Y0
+	VMULPS   Y10, Y0, Y0
+	VADDPS   Y11, Y0, Y0
+	VMAXPS   Y0, Y12, Y0
+	VMOVUPS  768(BX), Y2
+	VMINPS   Y0, Y2, Y0
+	VMOVNTPS Y0, (DI)
+	ADDQ     $+32, DI
+	ADDQ     $+32, SI
+	ADDQ     $+32, DX
+	SUBQ     $0x08, CX
+	JMP      one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMULPS     Y10, Y0, Y0
+	VADDPS     Y11, Y0, Y0
+	VMAXPS     Y0, Y12, Y0
+	VMOVUPS    768(BX), Y2
+	VMINPS     Y0, Y2, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSigmoidGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y10, Y0, Y0
+	VADDPS  Y11, Y0, Y0
+	VMOVUPS 768(BX), Y3
+	VCMPPS  $0x1e, Y12, Y0, Y2
+	VANDPS  768(BX), Y2, Y2
+	VCMPPS  $0x11, Y3, Y0, Y3
+	VANDPS  768(BX), Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VMULPS  Y10, Y1, Y0
+	VMULPS  Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VMULPS     Y10, Y0, Y0
+	VADDPS     Y11, Y0, Y0
+	VMOVUPS    768(BX), Y3
+	VCMPPS     $0x1e, Y12, Y0, Y2
+	VANDPS     768(BX), Y2, Y2
+	VCMPPS     $0x11, Y3, Y0, Y3
+	VANDPS     768(BX), Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VMULPS     Y10, Y1, Y0
+	VMULPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSwishAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMULPS  896(BX), Y0, Y2
+	VADDPS  832(BX), Y2, Y2
+	VMAXPS  Y2, Y12, Y2
+	VMOVUPS 768(BX), Y3
+	VMINPS  Y2, Y3, Y2
+	VMULPS  Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMULPS     896(BX), Y0, Y2
+	VADDPS     832(BX), Y2, Y2
+	VMAXPS     Y2, Y12, Y2
+	VMOVUPS    768(BX), Y3
+	VMINPS     Y2, Y3, Y2
+	VMULPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSwishStreamAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ     CX, $0x08
+	JLT      part
+	VMOVUPS  (SI), Y0
+	VMULPS   896(BX), Y0, Y2
+	VADDPS   832(BX), Y2, Y2
+	VMAXPS   Y2, Y12, Y2
+	VMOVUPS  768(BX), Y3
+	VMINPS   Y2, Y3, Y2
+	VMULPS   Y2, Y0, Y0
+	VMOVNTPS Y0, (DI)
+	ADDQ     $+32, DI
+	ADDQ     $+32, SI
+	ADDQ     $+32, DX
+	SUBQ     $0x08, CX
+	JMP      one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMULPS     896(BX), Y0, Y2
+	VADDPS     832(BX), Y2, Y2
+	VMAXPS     Y2, Y12, Y2
+	VMOVUPS    768(BX), Y3
+	VMINPS     Y2, Y3, Y2
+	VMULPS     Y2, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func hardSwishGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX
+TEXT ·hardSwishGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VMOVUPS 1088(BX), Y5
+	VCMPPS  $0x1e, Y5, Y0, Y2
+	VANDPS  768(BX), Y2, Y2
+	VMOVUPS 1024(BX), Y5
+	VCMPPS  $0x11, Y5, Y0, Y3
+	VANDPS  768(BX), Y3, Y3
+	VMULPS  Y3, Y2, Y2
+	VCMPPS  $0x1d, Y5, Y0, Y4
+	VANDPS  768(BX), Y4, Y4
+	VMULPS  960(BX), Y0, Y0
+	VADDPS  832(BX), Y0, Y0
+	VMULPS  Y2, Y0, Y0
+	VADDPS  Y4, Y0, Y0
+	VMULPS  Y0, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VMOVUPS    1088(BX), Y5
+	VCMPPS     $0x1e, Y5, Y0, Y2
+	VANDPS     768(BX), Y2, Y2
+	VMOVUPS    1024(BX), Y5
+	VCMPPS     $0x11, Y5, Y0, Y3
+	VANDPS     768(BX), Y3, Y3
+	VMULPS     Y3, Y2, Y2
+	VCMPPS     $0x1d, Y5, Y0, Y4
+	VANDPS     768(BX), Y4, Y4
+	VMULPS     960(BX), Y0, Y0
+	VADDPS     832(BX), Y0, Y0
+	VMULPS     Y2, Y0, Y0
+	VADDPS     Y4, Y0, Y0
+	VMULPS     Y0, Y1, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VSUBPS  Y0, Y12, Y2
+	VMOVUPS 64(BX), Y4
+	VMINPS  Y2, Y4, Y2
+	VMOVUPS (BX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  128(BX), Y2, Y3
+	VADDPS  192(BX), Y3, Y3
+	VSUBPS  192(BX), Y3, Y6
+	VMULPS  256(BX), Y6, Y4
+	VSUBPS  Y4, Y2, Y5
+	VMULPS  320(BX), Y6, Y4
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS 384(BX), Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  448(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  512(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  576(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  640(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  704(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VPSLLD  $0x17, Y3, Y3
+	VPADDD  Y3, Y6, Y6
+	VSUBPS  Y2, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	VMOVUPS 768(BX), Y2
+	VADDPS  Y2, Y6, Y6
+	VDIVPS  Y6, Y2, Y6
+	VMOVAPS Y6, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VMOVUPS    768(BX), Y2
+	VADDPS     Y2, Y6, Y6
+	VDIVPS     Y6, Y2, Y6
+	VMOVAPS    Y6, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·sigmoidStreamAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ     CX, $0x08
+	JLT      part
+	VMOVUPS  (SI), Y0
+	VSUBPS   Y0, Y12, Y2
+	VMOVUPS  64(BX), Y4
+	VMINPS   Y2, Y4, Y2
+	VMOVUPS  (BX), Y4
+	VMAXPS   Y2, Y4, Y2
+	VMULPS   128(BX), Y2, Y3
+	VADDPS   192(BX), Y3, Y3
+	VSUBPS   192(BX), Y3, Y6
+	VMULPS   256(BX), Y6, Y4
+	VSUBPS   Y4, Y2, Y5
+	VMULPS   320(BX), Y6, Y4
+	VSUBPS   Y4, Y5, Y5
+	VMOVUPS  384(BX), Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   448(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   512(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   576(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   640(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   704(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   768(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   768(BX), Y6, Y6
+	VPSLLD   $0x17, Y3, Y3
+	VPADDD   Y3, Y6, Y6
+	VSUBPS   Y2, Y2, Y2
+	VADDPS   Y2, Y6, Y6
+	VMOVUPS  768(BX), Y2
+	VADDPS   Y2, Y6, Y6
+	VDIVPS   Y6, Y2, Y6
+	VMOVAPS  Y6, Y0
+	VMOVNTPS Y0, (DI)
+	ADDQ     $+32, DI
+	ADDQ     $+32, SI
+	ADDQ     $+32, DX
+	SUBQ     $0x08, CX
+	JMP      one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VMOVUPS    768(BX), Y2
+	VADDPS     Y2, Y6, Y6
+	VDIVPS     Y6, Y2, Y6
+	VMOVAPS    Y6, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·sigmoidGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VSUBPS  Y0, Y12, Y2
+	VMOVUPS 64(BX), Y4
+	VMINPS  Y2, Y4, Y2
+	VMOVUPS (BX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  128(BX), Y2, Y3
+	VADDPS  192(BX), Y3, Y3
+	VSUBPS  192(BX), Y3, Y6
+	VMULPS  256(BX), Y6, Y4
+	VSUBPS  Y4, Y2, Y5
+	VMULPS  320(BX), Y6, Y4
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS 384(BX), Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  448(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  512(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  576(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  640(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  704(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VPSLLD  $0x17, Y3, Y3
+	VPADDD  Y3, Y6, Y6
+	VSUBPS  Y2, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	VMOVUPS 768(BX), Y2
+	VADDPS  Y2, Y6, Y6
+	VDIVPS  Y6, Y2, Y6
+	VMULPS  Y6, Y1, Y0
+	VSUBPS  Y6, Y2, Y6
+	VMULPS  Y6, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VMOVUPS    768(BX), Y2
+	VADDPS     Y2, Y6, Y6
+	VDIVPS     Y6, Y2, Y6
+	VMULPS     Y6, Y1, Y0
+	VSUBPS     Y6, Y2, Y6
+	VMULPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·siluAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VSUBPS  Y0, Y12, Y2
+	VMOVUPS 64(BX), Y4
+	VMINPS  Y2, Y4, Y2
+	VMOVUPS (BX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  128(BX), Y2, Y3
+	VADDPS  192(BX), Y3, Y3
+	VSUBPS  192(BX), Y3, Y6
+	VMULPS  256(BX), Y6, Y4
+	VSUBPS  Y4, Y2, Y5
+	VMULPS  320(BX), Y6, Y4
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS 384(BX), Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  448(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  512(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  576(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  640(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  704(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VPSLLD  $0x17, Y3, Y3
+	VPADDD  Y3, Y6, Y6
+	VSUBPS  Y2, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VDIVPS  Y6, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VDIVPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·siluStreamAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ     CX, $0x08
+	JLT      part
+	VMOVUPS  (SI), Y0
+	VSUBPS   Y0, Y12, Y2
+	VMOVUPS  64(BX), Y4
+	VMINPS   Y2, Y4, Y2
+	VMOVUPS  (BX), Y4
+	VMAXPS   Y2, Y4, Y2
+	VMULPS   128(BX), Y2, Y3
+	VADDPS   192(BX), Y3, Y3
+	VSUBPS   192(BX), Y3, Y6
+	VMULPS   256(BX), Y6, Y4
+	VSUBPS   Y4, Y2, Y5
+	VMULPS   320(BX), Y6, Y4
+	VSUBPS   Y4, Y5, Y5
+	VMOVUPS  384(BX), Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   448(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   512(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   576(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   640(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   704(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   768(BX), Y6, Y6
+	VMULPS   Y5, Y6, Y6
+	VADDPS   768(BX), Y6, Y6
+	VPSLLD   $0x17, Y3, Y3
+	VPADDD   Y3, Y6, Y6
+	VSUBPS   Y2, Y2, Y2
+	VADDPS   Y2, Y6, Y6
+	VADDPS   768(BX), Y6, Y6
+	VDIVPS   Y6, Y0, Y0
+	VMOVNTPS Y0, (DI)
+	ADDQ     $+32, DI
+	ADDQ     $+32, SI
+	ADDQ     $+32, DX
+	SUBQ     $0x08, CX
+	JMP      one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VDIVPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·siluGradAVX2(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         n+24(FP), CX
+	MOVQ         p+32(FP), R8
+	MOVQ         table+40(FP), BX
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS 4(R8), Y11
+	VXORPS       Y12, Y12, Y12
+
+one:
+	CMPQ    CX, $0x08
+	JLT     part
+	VMOVUPS (SI), Y0
+	VMOVUPS (DX), Y1
+	VSUBPS  Y0, Y12, Y2
+	VMOVUPS 64(BX), Y4
+	VMINPS  Y2, Y4, Y2
+	VMOVUPS (BX), Y4
+	VMAXPS  Y2, Y4, Y2
+	VMULPS  128(BX), Y2, Y3
+	VADDPS  192(BX), Y3, Y3
+	VSUBPS  192(BX), Y3, Y6
+	VMULPS  256(BX), Y6, Y4
+	VSUBPS  Y4, Y2, Y5
+	VMULPS  320(BX), Y6, Y4
+	VSUBPS  Y4, Y5, Y5
+	VMOVUPS 384(BX), Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  448(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  512(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  576(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  640(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  704(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VMULPS  Y5, Y6, Y6
+	VADDPS  768(BX), Y6, Y6
+	VPSLLD  $0x17, Y3, Y3
+	VPADDD  Y3, Y6, Y6
+	VSUBPS  Y2, Y2, Y2
+	VADDPS  Y2, Y6, Y6
+	VMOVUPS 768(BX), Y2
+	VADDPS  Y2, Y6, Y6
+	VDIVPS  Y6, Y2, Y6
+	VSUBPS  Y6, Y2, Y3
+	VMULPS  Y3, Y0, Y0
+	VADDPS  Y2, Y0, Y0
+	VMULPS  Y6, Y1, Y1
+	VMULPS  Y0, Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, DI
+	ADDQ    $+32, SI
+	ADDQ    $+32, DX
+	SUBQ    $0x08, CX
+	JMP     one
+
+part:
+	TESTQ      CX, CX
+	JEQ        done
+	MOVQ       mask+48(FP), R15
+	VMOVUPS    (R15), Y13
+	VMASKMOVPS (SI), Y13, Y0
+	VMASKMOVPS (DX), Y13, Y1
+	VSUBPS     Y0, Y12, Y2
+	VMOVUPS    64(BX), Y4
+	VMINPS     Y2, Y4, Y2
+	VMOVUPS    (BX), Y4
+	VMAXPS     Y2, Y4, Y2
+	VMULPS     128(BX), Y2, Y3
+	VADDPS     192(BX), Y3, Y3
+	VSUBPS     192(BX), Y3, Y6
+	VMULPS     256(BX), Y6, Y4
+	VSUBPS     Y4, Y2, Y5
+	VMULPS     320(BX), Y6, Y4
+	VSUBPS     Y4, Y5, Y5
+	VMOVUPS    384(BX), Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     448(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     512(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     576(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     640(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     704(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VMULPS     Y5, Y6, Y6
+	VADDPS     768(BX), Y6, Y6
+	VPSLLD     $0x17, Y3, Y3
+	VPADDD     Y3, Y6, Y6
+	VSUBPS     Y2, Y2, Y2
+	VADDPS     Y2, Y6, Y6
+	VMOVUPS    768(BX), Y2
+	VADDPS     Y2, Y6, Y6
+	VDIVPS     Y6, Y2, Y6
+	VSUBPS     Y6, Y2, Y3
+	VMULPS     Y3, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMULPS     Y6, Y1, Y1
+	VMULPS     Y0, Y1, Y0
+	VMASKMOVPS Y0, Y13, (DI)
+
+done:
+	VZEROUPPER
+	RET
+
+// func winogradInputAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ     dst+0(FP), DI
+	MOVQ     src+32(FP), SI
+	MOVQ     n+72(FP), R8
+	VPCMPEQD Y14, Y14, Y14
+
+channels:
+	CMPQ    R8, $0x08
+	JGE     start
+	MOVQ    mask+96(FP), R15
+	VMOVUPS (R15), Y14
+
+start:
+	MOVQ       SI, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMOVUPS    Y9, (R9)
+	VMOVUPS    Y10, 384(R9)
+	VMOVUPS    Y11, 768(R9)
+	VMOVUPS    Y12, 1152(R9)
+	VMOVUPS    Y13, 1536(R9)
+	VMOVUPS    Y0, 1920(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMOVUPS    Y9, 64(R9)
+	VMOVUPS    Y10, 448(R9)
+	VMOVUPS    Y11, 832(R9)
+	VMOVUPS    Y12, 1216(R9)
+	VMOVUPS    Y13, 1600(R9)
+	VMOVUPS    Y0, 1984(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMOVUPS    Y9, 128(R9)
+	VMOVUPS    Y10, 512(R9)
+	VMOVUPS    Y11, 896(R9)
+	VMOVUPS    Y12, 1280(R9)
+	VMOVUPS    Y13, 1664(R9)
+	VMOVUPS    Y0, 2048(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMOVUPS    Y9, 192(R9)
+	VMOVUPS    Y10, 576(R9)
+	VMOVUPS    Y11, 960(R9)
+	VMOVUPS    Y12, 1344(R9)
+	VMOVUPS    Y13, 1728(R9)
+	VMOVUPS    Y0, 2112(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMOVUPS    Y9, 256(R9)
+	VMOVUPS    Y10, 640(R9)
+	VMOVUPS    Y11, 1024(R9)
+	VMOVUPS    Y12, 1408(R9)
+	VMOVUPS    Y13, 1792(R9)
+	VMOVUPS    Y0, 2176(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMOVUPS    Y9, 320(R9)
+	VMOVUPS    Y10, 704(R9)
+	VMOVUPS    Y11, 1088(R9)
+	VMOVUPS    Y12, 1472(R9)
+	VMOVUPS    Y13, 1856(R9)
+	VMOVUPS    Y0, 2240(R9)
+	MOVQ       DI, R12
+	VMOVUPS    (R9), Y0
+	VMOVUPS    64(R9), Y1
+	VMOVUPS    128(R9), Y2
+	VMOVUPS    192(R9), Y3
+	VMOVUPS    256(R9), Y4
+	VMOVUPS    320(R9), Y5
+	MOVQ       R12, R10
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    384(R9), Y0
+	VMOVUPS    448(R9), Y1
+	VMOVUPS    512(R9), Y2
+	VMOVUPS    576(R9), Y3
+	VMOVUPS    640(R9), Y4
+	VMOVUPS    704(R9), Y5
+	MOVQ       R12, R10
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    768(R9), Y0
+	VMOVUPS    832(R9), Y1
+	VMOVUPS    896(R9), Y2
+	VMOVUPS    960(R9), Y3
+	VMOVUPS    1024(R9), Y4
+	VMOVUPS    1088(R9), Y5
+	MOVQ       R12, R10
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1152(R9), Y0
+	VMOVUPS    1216(R9), Y1
+	VMOVUPS    1280(R9), Y2
+	VMOVUPS    1344(R9), Y3
+	VMOVUPS    1408(R9), Y4
+	VMOVUPS    1472(R9), Y5
+	MOVQ       R12, R10
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1536(R9), Y0
+	VMOVUPS    1600(R9), Y1
+	VMOVUPS    1664(R9), Y2
+	VMOVUPS    1728(R9), Y3
+	VMOVUPS    1792(R9), Y4
+	VMOVUPS    1856(R9), Y5
+	MOVQ       R12, R10
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1920(R9), Y0
+	VMOVUPS    1984(R9), Y1
+	VMOVUPS    2048(R9), Y2
+	VMOVUPS    2112(R9), Y3
+	VMOVUPS    2176(R9), Y4
+	VMOVUPS    2240(R9), Y5
+	MOVQ       R12, R10
+	VMULPS     64(R11), Y0, Y9
+	VMULPS     128(R11), Y2, Y6
+	VSUBPS     Y6, Y9, Y9
+	VADDPS     Y4, Y9, Y9
+	VMULPS     64(R11), Y1, Y0
+	VMULPS     128(R11), Y3, Y6
+	VSUBPS     Y6, Y0, Y0
+	VADDPS     Y5, Y0, Y0
+	VMULPS     64(R11), Y2, Y6
+	VSUBPS     Y6, Y4, Y6
+	VMULPS     64(R11), Y1, Y7
+	VSUBPS     Y7, Y3, Y7
+	VADDPS     Y7, Y6, Y10
+	VSUBPS     Y7, Y6, Y11
+	VSUBPS     Y2, Y4, Y6
+	VSUBPS     Y1, Y3, Y8
+	VMULPS     (R11), Y8, Y8
+	VADDPS     Y8, Y6, Y12
+	VSUBPS     Y8, Y6, Y13
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       $0x20, SI
+	ADDQ       $0x20, DI
+	SUBQ       $0x08, R8
+	JGT        channels
+	MOVQ       dstStep+24(FP), R10
+	ADDQ       R10, dst+0(FP)
+	MOVQ       srcStep+56(FP), R10
+	ADDQ       R10, src+32(FP)
+	DECQ       count+64(FP)
+	JNE        square
+	VZEROUPPER
+	RET
+
+// func winogradOutputAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ     dst+0(FP), DI
+	MOVQ     src+32(FP), SI
+	MOVQ     n+72(FP), R8
+	VPCMPEQD Y14, Y14, Y14
+
+channels:
+	CMPQ    R8, $0x08
+	JGE     start
+	MOVQ    mask+96(FP), R15
+	VMOVUPS (R15), Y14
+
+start:
+	MOVQ       SI, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMOVUPS    Y10, (R9)
+	VMOVUPS    Y11, 384(R9)
+	VMOVUPS    Y12, 768(R9)
+	VMOVUPS    Y13, 1152(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMOVUPS    Y10, 64(R9)
+	VMOVUPS    Y11, 448(R9)
+	VMOVUPS    Y12, 832(R9)
+	VMOVUPS    Y13, 1216(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMOVUPS    Y10, 128(R9)
+	VMOVUPS    Y11, 512(R9)
+	VMOVUPS    Y12, 896(R9)
+	VMOVUPS    Y13, 1280(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMOVUPS    Y10, 192(R9)
+	VMOVUPS    Y11, 576(R9)
+	VMOVUPS    Y12, 960(R9)
+	VMOVUPS    Y13, 1344(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMOVUPS    Y10, 256(R9)
+	VMOVUPS    Y11, 640(R9)
+	VMOVUPS    Y12, 1024(R9)
+	VMOVUPS    Y13, 1408(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMOVUPS    Y10, 320(R9)
+	VMOVUPS    Y11, 704(R9)
+	VMOVUPS    Y12, 1088(R9)
+	VMOVUPS    Y13, 1472(R9)
+	MOVQ       DI, R12
+	VMOVUPS    (R9), Y0
+	VMOVUPS    64(R9), Y1
+	VMOVUPS    128(R9), Y2
+	VMOVUPS    192(R9), Y3
+	VMOVUPS    256(R9), Y4
+	VMOVUPS    320(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    384(R9), Y0
+	VMOVUPS    448(R9), Y1
+	VMOVUPS    512(R9), Y2
+	VMOVUPS    576(R9), Y3
+	VMOVUPS    640(R9), Y4
+	VMOVUPS    704(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    768(R9), Y0
+	VMOVUPS    832(R9), Y1
+	VMOVUPS    896(R9), Y2
+	VMOVUPS    960(R9), Y3
+	VMOVUPS    1024(R9), Y4
+	VMOVUPS    1088(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1152(R9), Y0
+	VMOVUPS    1216(R9), Y1
+	VMOVUPS    1280(R9), Y2
+	VMOVUPS    1344(R9), Y3
+	VMOVUPS    1408(R9), Y4
+	VMOVUPS    1472(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VSUBPS     Y2, Y1, Y7
+	VADDPS     Y4, Y3, Y8
+	VSUBPS     Y4, Y3, Y9
+	VADDPS     Y6, Y0, Y10
+	VADDPS     Y8, Y10, Y10
+	VMULPS     (R11), Y9, Y11
+	VADDPS     Y11, Y7, Y11
+	VMULPS     64(R11), Y8, Y12
+	VADDPS     Y12, Y6, Y12
+	VMULPS     192(R11), Y9, Y13
+	VADDPS     Y13, Y7, Y13
+	VADDPS     Y5, Y13, Y13
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y13, Y14, (R10)
+	ADDQ       $0x20, SI
+	ADDQ       $0x20, DI
+	SUBQ       $0x08, R8
+	JGT        channels
+	MOVQ       dstStep+24(FP), R10
+	ADDQ       R10, dst+0(FP)
+	MOVQ       srcStep+56(FP), R10
+	ADDQ       R10, src+32(FP)
+	DECQ       count+64(FP)
+	JNE        square
+	VZEROUPPER
+	RET
+
+// func winogradSpreadAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·winogradSpreadAVX2(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ     dst+0(FP), DI
+	MOVQ     src+32(FP), SI
+	MOVQ     n+72(FP), R8
+	VPCMPEQD Y14, Y14, Y14
+
+channels:
+	CMPQ    R8, $0x08
+	JGE     start
+	MOVQ    mask+96(FP), R15
+	VMOVUPS (R15), Y14
+
+start:
+	MOVQ       SI, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y0, (R9)
+	VMOVUPS    Y9, 384(R9)
+	VMOVUPS    Y10, 768(R9)
+	VMOVUPS    Y11, 1152(R9)
+	VMOVUPS    Y12, 1536(R9)
+	VMOVUPS    Y3, 1920(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y0, 64(R9)
+	VMOVUPS    Y9, 448(R9)
+	VMOVUPS    Y10, 832(R9)
+	VMOVUPS    Y11, 1216(R9)
+	VMOVUPS    Y12, 1600(R9)
+	VMOVUPS    Y3, 1984(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y0, 128(R9)
+	VMOVUPS    Y9, 512(R9)
+	VMOVUPS    Y10, 896(R9)
+	VMOVUPS    Y11, 1280(R9)
+	VMOVUPS    Y12, 1664(R9)
+	VMOVUPS    Y3, 2048(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y0, 192(R9)
+	VMOVUPS    Y9, 576(R9)
+	VMOVUPS    Y10, 960(R9)
+	VMOVUPS    Y11, 1344(R9)
+	VMOVUPS    Y12, 1728(R9)
+	VMOVUPS    Y3, 2112(R9)
+	MOVQ       DI, R12
+	VMOVUPS    (R9), Y0
+	VMOVUPS    64(R9), Y1
+	VMOVUPS    128(R9), Y2
+	VMOVUPS    192(R9), Y3
+	MOVQ       R12, R10
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y3, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    384(R9), Y0
+	VMOVUPS    448(R9), Y1
+	VMOVUPS    512(R9), Y2
+	VMOVUPS    576(R9), Y3
+	MOVQ       R12, R10
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y3, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    768(R9), Y0
+	VMOVUPS    832(R9), Y1
+	VMOVUPS    896(R9), Y2
+	VMOVUPS    960(R9), Y3
+	MOVQ       R12, R10
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y3, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1152(R9), Y0
+	VMOVUPS    1216(R9), Y1
+	VMOVUPS    1280(R9), Y2
+	VMOVUPS    1344(R9), Y3
+	MOVQ       R12, R10
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y3, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1536(R9), Y0
+	VMOVUPS    1600(R9), Y1
+	VMOVUPS    1664(R9), Y2
+	VMOVUPS    1728(R9), Y3
+	MOVQ       R12, R10
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y3, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1920(R9), Y0
+	VMOVUPS    1984(R9), Y1
+	VMOVUPS    2048(R9), Y2
+	VMOVUPS    2112(R9), Y3
+	MOVQ       R12, R10
+	VADDPS     Y2, Y0, Y6
+	VADDPS     Y3, Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y7, Y6, Y10
+	VMULPS     64(R11), Y2, Y6
+	VADDPS     Y6, Y0, Y6
+	VMULPS     (R11), Y1, Y7
+	VMULPS     192(R11), Y3, Y8
+	VADDPS     Y8, Y7, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y0, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y3, Y14, (R10)
+	ADDQ       $0x20, SI
+	ADDQ       $0x20, DI
+	SUBQ       $0x08, R8
+	JGT        channels
+	MOVQ       dstStep+24(FP), R10
+	ADDQ       R10, dst+0(FP)
+	MOVQ       srcStep+56(FP), R10
+	ADDQ       R10, src+32(FP)
+	DECQ       count+64(FP)
+	JNE        square
+	VZEROUPPER
+	RET
+
+// func winogradFilterAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·winogradFilterAVX2(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ     dst+0(FP), DI
+	MOVQ     src+32(FP), SI
+	MOVQ     n+72(FP), R8
+	VPCMPEQD Y14, Y14, Y14
+
+channels:
+	CMPQ    R8, $0x08
+	JGE     start
+	MOVQ    mask+96(FP), R15
+	VMOVUPS (R15), Y14
+
+start:
+	MOVQ       SI, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y8, (R9)
+	VMOVUPS    Y9, 384(R9)
+	VMOVUPS    Y10, 768(R9)
+	VMOVUPS    Y11, 1152(R9)
+	VMOVUPS    Y12, 1536(R9)
+	VMOVUPS    Y2, 1920(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y8, 64(R9)
+	VMOVUPS    Y9, 448(R9)
+	VMOVUPS    Y10, 832(R9)
+	VMOVUPS    Y11, 1216(R9)
+	VMOVUPS    Y12, 1600(R9)
+	VMOVUPS    Y2, 1984(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMOVUPS    Y8, 128(R9)
+	VMOVUPS    Y9, 512(R9)
+	VMOVUPS    Y10, 896(R9)
+	VMOVUPS    Y11, 1280(R9)
+	VMOVUPS    Y12, 1664(R9)
+	VMOVUPS    Y2, 2048(R9)
+	MOVQ       DI, R12
+	VMOVUPS    (R9), Y0
+	VMOVUPS    64(R9), Y1
+	VMOVUPS    128(R9), Y2
+	MOVQ       R12, R10
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y8, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y2, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    384(R9), Y0
+	VMOVUPS    448(R9), Y1
+	VMOVUPS    512(R9), Y2
+	MOVQ       R12, R10
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y8, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y2, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    768(R9), Y0
+	VMOVUPS    832(R9), Y1
+	VMOVUPS    896(R9), Y2
+	MOVQ       R12, R10
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y8, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y2, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1152(R9), Y0
+	VMOVUPS    1216(R9), Y1
+	VMOVUPS    1280(R9), Y2
+	MOVQ       R12, R10
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y8, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y2, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1536(R9), Y0
+	VMOVUPS    1600(R9), Y1
+	VMOVUPS    1664(R9), Y2
+	MOVQ       R12, R10
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y8, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y2, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    1920(R9), Y0
+	VMOVUPS    1984(R9), Y1
+	VMOVUPS    2048(R9), Y2
+	MOVQ       R12, R10
+	VMULPS     256(R11), Y0, Y8
+	VADDPS     Y2, Y0, Y6
+	VMULPS     320(R11), Y6, Y6
+	VMULPS     320(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y9
+	VSUBPS     Y6, Y7, Y10
+	VXORPS     Y13, Y13, Y13
+	VSUBPS     Y9, Y13, Y9
+	VMULPS     448(R11), Y0, Y6
+	VMULPS     320(R11), Y2, Y7
+	VADDPS     Y7, Y6, Y6
+	VMULPS     384(R11), Y1, Y7
+	VADDPS     Y7, Y6, Y11
+	VSUBPS     Y7, Y6, Y12
+	VMASKMOVPS Y8, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y9, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y2, Y14, (R10)
+	ADDQ       $0x20, SI
+	ADDQ       $0x20, DI
+	SUBQ       $0x08, R8
+	JGT        channels
+	MOVQ       dstStep+24(FP), R10
+	ADDQ       R10, dst+0(FP)
+	MOVQ       srcStep+56(FP), R10
+	ADDQ       R10, src+32(FP)
+	DECQ       count+64(FP)
+	JNE        square
+	VZEROUPPER
+	RET
+
+// func winogradFilterGradAVX2(dst *float32, dstRow int, dstCol int, dstStep int, src *float32, srcRow int, srcCol int, srcStep int, count int, n int, tmp *float32, table *float32, mask *int32)
+// Requires: AVX, AVX2
+TEXT ·winogradFilterGradAVX2(SB), NOSPLIT, $0-104
+	MOVQ dstRow+8(FP), AX
+	MOVQ dstCol+16(FP), BX
+	MOVQ srcRow+40(FP), CX
+	MOVQ srcCol+48(FP), DX
+	MOVQ tmp+80(FP), R9
+	MOVQ table+88(FP), R11
+
+square:
+	MOVQ     dst+0(FP), DI
+	MOVQ     src+32(FP), SI
+	MOVQ     n+72(FP), R8
+	VPCMPEQD Y14, Y14, Y14
+
+channels:
+	CMPQ    R8, $0x08
+	JGE     start
+	MOVQ    mask+96(FP), R15
+	VMOVUPS (R15), Y14
+
+start:
+	MOVQ       SI, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMOVUPS    Y10, (R9)
+	VMOVUPS    Y11, 384(R9)
+	VMOVUPS    Y12, 768(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMOVUPS    Y10, 64(R9)
+	VMOVUPS    Y11, 448(R9)
+	VMOVUPS    Y12, 832(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMOVUPS    Y10, 128(R9)
+	VMOVUPS    Y11, 512(R9)
+	VMOVUPS    Y12, 896(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMOVUPS    Y10, 192(R9)
+	VMOVUPS    Y11, 576(R9)
+	VMOVUPS    Y12, 960(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMOVUPS    Y10, 256(R9)
+	VMOVUPS    Y11, 640(R9)
+	VMOVUPS    Y12, 1024(R9)
+	ADDQ       DX, R12
+	MOVQ       R12, R10
+	VMASKMOVPS (R10), Y14, Y0
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y1
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y2
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y3
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y4
+	ADDQ       CX, R10
+	VMASKMOVPS (R10), Y14, Y5
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMOVUPS    Y10, 320(R9)
+	VMOVUPS    Y11, 704(R9)
+	VMOVUPS    Y12, 1088(R9)
+	MOVQ       DI, R12
+	VMOVUPS    (R9), Y0
+	VMOVUPS    64(R9), Y1
+	VMOVUPS    128(R9), Y2
+	VMOVUPS    192(R9), Y3
+	VMOVUPS    256(R9), Y4
+	VMOVUPS    320(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    384(R9), Y0
+	VMOVUPS    448(R9), Y1
+	VMOVUPS    512(R9), Y2
+	VMOVUPS    576(R9), Y3
+	VMOVUPS    640(R9), Y4
+	VMOVUPS    704(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       AX, R12
+	VMOVUPS    768(R9), Y0
+	VMOVUPS    832(R9), Y1
+	VMOVUPS    896(R9), Y2
+	VMOVUPS    960(R9), Y3
+	VMOVUPS    1024(R9), Y4
+	VMOVUPS    1088(R9), Y5
+	MOVQ       R12, R10
+	VADDPS     Y2, Y1, Y6
+	VMULPS     320(R11), Y6, Y6
+	VADDPS     Y4, Y3, Y7
+	VMULPS     256(R11), Y0, Y10
+	VSUBPS     Y6, Y10, Y10
+	VMULPS     448(R11), Y7, Y8
+	VADDPS     Y8, Y10, Y10
+	VSUBPS     Y1, Y2, Y8
+	VMULPS     320(R11), Y8, Y8
+	VSUBPS     Y4, Y3, Y9
+	VMULPS     384(R11), Y9, Y9
+	VADDPS     Y9, Y8, Y11
+	VMULPS     320(R11), Y7, Y7
+	VSUBPS     Y6, Y7, Y12
+	VADDPS     Y5, Y12, Y12
+	VMASKMOVPS Y10, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y11, Y14, (R10)
+	ADDQ       BX, R10
+	VMASKMOVPS Y12, Y14, (R10)
+	ADDQ       $0x20, SI
+	ADDQ       $0x20, DI
+	SUBQ       $0x08, R8
+	JGT        channels
+	MOVQ       dstStep+24(FP), R10
+	ADDQ       R10, dst+0(FP)
+	MOVQ       srcStep+56(FP), R10
+	ADDQ       R10, src+32(FP)
+	DECQ       count+64(FP)
+	JNE        square
+	VZEROUPPER
+	RET
+
+// func clampForwardAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, MMX+
+TEXT ·clampForwardAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampForwardStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, MMX+
+TEXT ·clampForwardStreamAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampForwardAddAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, MMX+
+TEXT ·clampForwardAddAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (R9), Y11, Y2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (R9), Y11, Y2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (R9), Y11, Y2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampForwardAddStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, MMX+
+TEXT ·clampForwardAddStreamAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (R9), Y11, Y2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (R9), Y11, Y2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (R9), Y11, Y2
+	PREFETCHT0 (R9)(R10*1)
+	ADDQ       AX, R9
+	VMULPS     Y6, Y0, Y0
+	VADDPS     Y7, Y0, Y0
+	VADDPS     Y2, Y0, Y0
+	VMAXPS     Y0, Y3, Y0
+	VMINPS     Y0, Y4, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampSumsAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·clampSumsAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	MOVQ         p2+48(FP), R8
+	VMASKMOVPS   (R8), Y11, Y8
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMULPS      Y6, Y0, Y2
+	VADDPS      Y7, Y2, Y2
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y12, Y12
+	VFMADD231PS Y0, Y1, Y13
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMULPS      Y6, Y0, Y2
+	VADDPS      Y7, Y2, Y2
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y14, Y14
+	VFMADD231PS Y0, Y1, Y15
+	SUBQ        $0x02, CX
+	JGE         two
+
+rest:
+	ADDQ        $0x02, CX
+	JEQ         sums
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMULPS      Y6, Y0, Y2
+	VADDPS      Y7, Y2, Y2
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y12, Y12
+	VFMADD231PS Y0, Y1, Y13
+
+sums:
+	VADDPS     Y14, Y12, Y12
+	MOVQ       s0+72(FP), R8
+	VMASKMOVPS (R8), Y11, Y0
+	VADDPS     Y0, Y12, Y0
+	VMASKMOVPS Y0, Y11, (R8)
+	VADDPS     Y15, Y13, Y13
+	MOVQ       s1+80(FP), R8
+	VMASKMOVPS (R8), Y11, Y0
+	VADDPS     Y0, Y13, Y0
+	VMASKMOVPS Y0, Y11, (R8)
+	VZEROUPPER
+	RET
+
+// func clampSumsOfAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·clampSumsOfAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	MOVQ         p2+48(FP), R8
+	VMASKMOVPS   (R8), Y11, Y8
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMASKMOVPS  (R9), Y11, Y2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y12, Y12
+	VFMADD231PS Y0, Y1, Y13
+	VMASKMOVPS  Y1, Y11, (DI)
+	ADDQ        AX, DI
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMASKMOVPS  (R9), Y11, Y2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y14, Y14
+	VFMADD231PS Y0, Y1, Y15
+	VMASKMOVPS  Y1, Y11, (DI)
+	ADDQ        AX, DI
+	SUBQ        $0x02, CX
+	JGE         two
+
+rest:
+	ADDQ        $0x02, CX
+	JEQ         sums
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMASKMOVPS  (R9), Y11, Y2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y12, Y12
+	VFMADD231PS Y0, Y1, Y13
+	VMASKMOVPS  Y1, Y11, (DI)
+	ADDQ        AX, DI
+
+sums:
+	VADDPS     Y14, Y12, Y12
+	MOVQ       s0+72(FP), R8
+	VMASKMOVPS (R8), Y11, Y0
+	VADDPS     Y0, Y12, Y0
+	VMASKMOVPS Y0, Y11, (R8)
+	VADDPS     Y15, Y13, Y13
+	MOVQ       s1+80(FP), R8
+	VMASKMOVPS (R8), Y11, Y0
+	VADDPS     Y0, Y13, Y0
+	VMASKMOVPS Y0, Y11, (R8)
+	VZEROUPPER
+	RET
+
+// func clampSumsOfStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·clampSumsOfStreamAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	MOVQ         p2+48(FP), R8
+	VMASKMOVPS   (R8), Y11, Y8
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMASKMOVPS  (R9), Y11, Y2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y12, Y12
+	VFMADD231PS Y0, Y1, Y13
+	VMOVNTPS    Y1, (DI)
+	ADDQ        AX, DI
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMASKMOVPS  (R9), Y11, Y2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y14, Y14
+	VFMADD231PS Y0, Y1, Y15
+	VMOVNTPS    Y1, (DI)
+	ADDQ        AX, DI
+	SUBQ        $0x02, CX
+	JGE         two
+
+rest:
+	ADDQ        $0x02, CX
+	JEQ         sums
+	VMASKMOVPS  (SI), Y11, Y0
+	PREFETCHT0  (SI)(R10*1)
+	ADDQ        AX, SI
+	VMASKMOVPS  (DX), Y11, Y1
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        AX, DX
+	VMASKMOVPS  (R9), Y11, Y2
+	PREFETCHT0  (R9)(R10*1)
+	ADDQ        AX, R9
+	VCMPPS      $0x1e, Y3, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VCMPPS      $0x12, Y4, Y2, Y5
+	VANDPS      Y5, Y1, Y1
+	VSUBPS      Y8, Y0, Y0
+	VADDPS      Y1, Y12, Y12
+	VFMADD231PS Y0, Y1, Y13
+	VMOVNTPS    Y1, (DI)
+	ADDQ        AX, DI
+
+sums:
+	VADDPS     Y14, Y12, Y12
+	MOVQ       s0+72(FP), R8
+	VMASKMOVPS (R8), Y11, Y0
+	VADDPS     Y0, Y12, Y0
+	VMASKMOVPS Y0, Y11, (R8)
+	VADDPS     Y15, Y13, Y13
+	MOVQ       s1+80(FP), R8
+	VMASKMOVPS (R8), Y11, Y0
+	VADDPS     Y0, Y13, Y0
+	VMASKMOVPS Y0, Y11, (R8)
+	VZEROUPPER
+	RET
+
+// func clampGradAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, MMX+
+TEXT ·clampGradAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	MOVQ         p2+48(FP), R8
+	VMASKMOVPS   (R8), Y11, Y8
+	MOVQ         p3+56(FP), R8
+	VMASKMOVPS   (R8), Y11, Y9
+	MOVQ         p4+64(FP), R8
+	VMASKMOVPS   (R8), Y11, Y10
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y0, Y2
+	VADDPS     Y7, Y2, Y2
+	VCMPPS     $0x1e, Y3, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VCMPPS     $0x12, Y4, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VMULPS     Y8, Y1, Y1
+	VMULPS     Y9, Y0, Y0
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y10, Y0, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y0, Y2
+	VADDPS     Y7, Y2, Y2
+	VCMPPS     $0x1e, Y3, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VCMPPS     $0x12, Y4, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VMULPS     Y8, Y1, Y1
+	VMULPS     Y9, Y0, Y0
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y10, Y0, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y0, Y2
+	VADDPS     Y7, Y2, Y2
+	VCMPPS     $0x1e, Y3, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VCMPPS     $0x12, Y4, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VMULPS     Y8, Y1, Y1
+	VMULPS     Y9, Y0, Y0
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y10, Y0, Y0
+	VMASKMOVPS Y0, Y11, (DI)
+	ADDQ       AX, DI
+
+sums:
+	VZEROUPPER
+	RET
+
+// func clampGradStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+// Requires: AVX, MMX+
+TEXT ·clampGradStreamAVX2(SB), NOSPLIT, $0-128
+	MOVQ         mask+120(FP), R15
+	VMOVUPS      (R15), Y11
+	MOVQ         p0+32(FP), R8
+	VMASKMOVPS   (R8), Y11, Y6
+	MOVQ         p1+40(FP), R8
+	VMASKMOVPS   (R8), Y11, Y7
+	MOVQ         p2+48(FP), R8
+	VMASKMOVPS   (R8), Y11, Y8
+	MOVQ         p3+56(FP), R8
+	VMASKMOVPS   (R8), Y11, Y9
+	MOVQ         p4+64(FP), R8
+	VMASKMOVPS   (R8), Y11, Y10
+	VBROADCASTSS lo+88(FP), Y3
+	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         y+0(FP), DI
+	MOVQ         x+8(FP), SI
+	MOVQ         dy+16(FP), DX
+	MOVQ         add+24(FP), R9
+	MOVQ         stride+96(FP), AX
+	MOVQ         rows+104(FP), CX
+	MOVQ         ahead+112(FP), R10
+	VXORPS       Y12, Y12, Y12
+	VXORPS       Y13, Y13, Y13
+	VXORPS       Y14, Y14, Y14
+	VXORPS       Y15, Y15, Y15
+	SUBQ         $0x02, CX
+	JLT          rest
+
+two:
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y0, Y2
+	VADDPS     Y7, Y2, Y2
+	VCMPPS     $0x1e, Y3, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VCMPPS     $0x12, Y4, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VMULPS     Y8, Y1, Y1
+	VMULPS     Y9, Y0, Y0
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y10, Y0, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y0, Y2
+	VADDPS     Y7, Y2, Y2
+	VCMPPS     $0x1e, Y3, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VCMPPS     $0x12, Y4, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VMULPS     Y8, Y1, Y1
+	VMULPS     Y9, Y0, Y0
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y10, Y0, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+	SUBQ       $0x02, CX
+	JGE        two
+
+rest:
+	ADDQ       $0x02, CX
+	JEQ        sums
+	VMASKMOVPS (SI), Y11, Y0
+	PREFETCHT0 (SI)(R10*1)
+	ADDQ       AX, SI
+	VMASKMOVPS (DX), Y11, Y1
+	PREFETCHT0 (DX)(R10*1)
+	ADDQ       AX, DX
+	VMULPS     Y6, Y0, Y2
+	VADDPS     Y7, Y2, Y2
+	VCMPPS     $0x1e, Y3, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VCMPPS     $0x12, Y4, Y2, Y5
+	VANDPS     Y5, Y1, Y1
+	VMULPS     Y8, Y1, Y1
+	VMULPS     Y9, Y0, Y0
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y10, Y0, Y0
+	VMOVNTPS   Y0, (DI)
+	ADDQ       AX, DI
+
+sums:
 	VZEROUPPER
 	RET

@@ -68,6 +68,10 @@ func columnsAsm(op columnsOp, n int, y, x, dy, p0, p1, p2 []float32) bool {
 	if active == avx2 {
 		lanes = 8
 	}
+	stream := op <= opScaleTwo && streams(y, n, len(x), x, dy)
+	if stream {
+		defer fence()
+	}
 	for r := 0; r < total; r += block {
 		rows, at := min(block, total-r), r*n
 		to := at
@@ -78,23 +82,35 @@ func columnsAsm(op columnsOp, n int, y, x, dy, p0, p1, p2 []float32) bool {
 			mask := &keep[Lanes-min(lanes, n-c)]
 			py, px, pd, q0, q1, q2 := &y[to+c], &x[at+c], &dy[at+c], &p0[c], &p1[c], &p2[c]
 			if active == avx2 {
-				columnsAVX2(op, py, px, pd, q0, q1, q2, 4*n, rows, mask)
+				columnsAVX2(op, stream, py, px, pd, q0, q1, q2, 4*n, rows, mask)
 			} else {
-				columnsAVX512(op, py, px, pd, q0, q1, q2, 4*n, rows, mask)
+				columnsAVX512(op, stream, py, px, pd, q0, q1, q2, 4*n, rows, mask)
 			}
 		}
 	}
 	return true
 }
 
-func columnsAVX2(op columnsOp, y, x, dy, p0, p1, p2 *float32, stride, rows int, mask *int32) {
+func columnsAVX2(op columnsOp, stream bool, y, x, dy, p0, p1, p2 *float32, stride, rows int, mask *int32) {
 	switch op {
 	case opScaleShift:
-		scaleShiftAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
+		if stream {
+			scaleShiftStreamAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
+		} else {
+			scaleShiftAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
+		}
 	case opScaleShiftRelu:
-		scaleShiftReluAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
+		if stream {
+			scaleShiftReluStreamAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
+		} else {
+			scaleShiftReluAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
+		}
 	case opScaleTwo:
-		scaleTwoAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
+		if stream {
+			scaleTwoStreamAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
+		} else {
+			scaleTwoAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
+		}
 	case opMoments:
 		momentsAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
 	case opProductSums:
@@ -102,14 +118,26 @@ func columnsAVX2(op columnsOp, y, x, dy, p0, p1, p2 *float32, stride, rows int, 
 	}
 }
 
-func columnsAVX512(op columnsOp, y, x, dy, p0, p1, p2 *float32, stride, rows int, mask *int32) {
+func columnsAVX512(op columnsOp, stream bool, y, x, dy, p0, p1, p2 *float32, stride, rows int, mask *int32) {
 	switch op {
 	case opScaleShift:
-		scaleShiftAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
+		if stream {
+			scaleShiftStreamAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
+		} else {
+			scaleShiftAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
+		}
 	case opScaleShiftRelu:
-		scaleShiftReluAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
+		if stream {
+			scaleShiftReluStreamAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
+		} else {
+			scaleShiftReluAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
+		}
 	case opScaleTwo:
-		scaleTwoAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
+		if stream {
+			scaleTwoStreamAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
+		} else {
+			scaleTwoAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
+		}
 	case opMoments:
 		momentsAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
 	case opProductSums:

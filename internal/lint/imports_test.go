@@ -34,7 +34,7 @@ var layers = []layer{
 	{pkg: "cost", imports: list("ir space")},
 	{pkg: "prune", imports: list("ir space")},
 	{pkg: "internal/masked", imports: list("ir space")},
-	{pkg: "internal/program", imports: list("ir internal/conv")}, // of conv the Shape alone: how much scratch a convolution needs
+	{pkg: "internal/program", imports: list("ir internal/conv internal/kernel")}, // of them the shape of a convolution and the names of activations
 	{pkg: "internal/engine", imports: list("ir internal/conv internal/gemm internal/kernel internal/parallel internal/program")},
 	{pkg: "internal/rundir", imports: list("ir internal/safetensors internal/wholefile"), modules: []string{"golang.org/x/sys"}},
 
@@ -47,10 +47,11 @@ var layers = []layer{
 	{pkg: "cmd/dms", imports: list(". ir onnx zoo space cost prune data train search report internal/kernel internal/rundir internal/wholefile"),
 		modules: []string{"github.com/goccy/go-yaml", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"}},
 
-	{pkg: "bench", imports: list("ir onnx zoo space cost topk internal/masked internal/program internal/engine internal/gemm internal/kernel internal/optim internal/parallel train report")},
+	{pkg: "bench", imports: list("ir onnx zoo data space cost topk internal/masked internal/program internal/engine internal/gemm internal/kernel internal/optim internal/parallel train report")},
 
 	{pkg: "internal/testkit", imports: list("ir")},
 	{pkg: "internal/testkit/nets", imports: list("ir")},
+	{pkg: "internal/testkit/operators", imports: list("ir")},
 	{pkg: "internal/ortcheck", imports: list("ir onnx internal/engine internal/parallel internal/program internal/testkit")},
 	{pkg: "internal/lint"},
 }
@@ -58,7 +59,7 @@ var layers = []layer{
 func list(names string) []string { return strings.Fields(names) }
 
 // onlyTests names the packages that nothing but tests and each other imports.
-var onlyTests = []string{"testing", module + "/internal/testkit", module + "/internal/testkit/nets", module + "/internal/ortcheck"}
+var onlyTests = []string{"testing", module + "/internal/testkit", module + "/internal/testkit/nets", module + "/internal/testkit/operators", module + "/internal/ortcheck"}
 
 func TestImportsPointDown(t *testing.T) {
 	row := map[string]int{}

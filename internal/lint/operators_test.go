@@ -15,11 +15,14 @@ import (
 
 // forwardOnly are the operations that a network may run and that have no gradient, with the reason.
 var forwardOnly = map[program.Op]string{
+	program.Arg:        "a position does not change where it can be differentiated",
+	program.Suppress:   "which boxes are left does not change where it can be differentiated",
+	program.NonZero:    "positions do not change where they can be differentiated",
 	program.PadReflect: "no network of this project trains through a mirrored edge",
 }
 
-// derived are operations that only gradients use, beside those whose name ends in .grad.
-var derived = []program.Op{program.ConvData, program.ConvWeight, program.SumProduct}
+// derived are operations that only gradients use, beside those whose name ends in .grad, and what passes add when gradients are taken.
+var derived = []program.Op{program.ConvData, program.ConvWeight, program.SumProduct, program.ConvPack, program.Fold}
 
 func TestEveryOperationHasAGradientOrAReason(t *testing.T) {
 	differentiable := program.Differentiable()

@@ -134,6 +134,19 @@ func element(g *ir.Graph, n *ir.Node, output int, values map[string]array) (func
 			c := at[1]
 			return (x.data[x.index(at)]-in(3).data[c])/math.Sqrt(in(4).data[c]+eps)*in(1).data[c] + in(2).data[c]
 		}, nil
+	case "InstanceNormalization":
+		return func(at []int) float64 {
+			area := x.shape[2] * x.shape[3]
+			plane := x.data[(at[0]*x.shape[1]+at[1])*area:][:area]
+			mean, variance := 0.0, 0.0
+			for _, v := range plane {
+				mean += v / float64(area)
+			}
+			for _, v := range plane {
+				variance += (v - mean) * (v - mean) / float64(area)
+			}
+			return (x.data[x.index(at)]-mean)/math.Sqrt(variance+1e-5)*in(1).data[at[1]] + in(2).data[at[1]]
+		}, nil
 	case "GlobalAveragePool":
 		return func(at []int) float64 {
 			sum, area := 0.0, x.shape[2]*x.shape[3]

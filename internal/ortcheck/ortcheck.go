@@ -38,6 +38,9 @@ const (
 	// Batch is the size that the symbol N is given.
 	Batch = 2
 
+	// Side is the size of symbols of later axes: height and width.
+	Side = 64
+
 	timeout = 2 * time.Minute
 )
 
@@ -217,26 +220,32 @@ func Compare(t testing.TB, g *ir.Graph, seed uint64) {
 	Same(t, got, want, Tolerance)
 }
 
-// RandomInputs are normally distributed values for every input of g.
+// RandomInputs are normally distributed values for every input of g, or zeros and ones where it takes whole numbers.
 func RandomInputs(t testing.TB, g *ir.Graph, seed uint64) map[string]*ir.Tensor {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 0))
 	inputs := map[string]*ir.Tensor{}
 	for _, in := range g.Inputs {
-		if in.DType != ir.Float32 || in.Shape == nil {
-			t.Fatalf("ortcheck: input %q is %v %v, want float32 of a known rank", in.Name, in.DType, in.Shape)
+		if in.DType != ir.Float32 && in.DType != ir.Int64 || in.Shape == nil {
+			t.Fatalf("ortcheck: input %q is %v %v, want float32 or int64 of a known rank", in.Name, in.DType, in.Shape)
 		}
-		x := &ir.Tensor{DType: ir.Float32}
-		for _, dim := range in.Shape {
+		x := &ir.Tensor{DType: in.DType}
+		for axis, dim := range in.Shape {
 			size := dim.Size
 			if !dim.Known() {
 				size = Batch
 			}
+			if !dim.Known() && axis > 1 {
+				size = Side
+			}
 			x.Shape = append(x.Shape, size)
 		}
-		x.F32 = make([]float32, x.Len())
-		for i := range x.F32 {
-			x.F32[i] = float32(rng.NormFloat64())
+		for range x.Len() {
+			if in.DType == ir.Int64 {
+				x.I64 = append(x.I64, rng.Int64N(2))
+			} else {
+				x.F32 = append(x.F32, float32(rng.NormFloat64()))
+			}
 		}
 		inputs[in.Name] = x
 	}
@@ -287,7 +296,11 @@ func Engine(g *ir.Graph, inputs map[string]*ir.Tensor) (map[string]*ir.Tensor, e
 		return nil, err
 	}
 	for name, in := range inputs {
-		if err := m.SetInput(name, in.F32); err != nil {
+		data, err := in.Floats()
+		if err != nil {
+			return nil, err
+		}
+		if err := m.SetInput(name, data); err != nil {
 			return nil, err
 		}
 	}
@@ -302,9 +315,28 @@ func Engine(g *ir.Graph, inputs map[string]*ir.Tensor) (map[string]*ir.Tensor, e
 		if !ok {
 			return nil, fmt.Errorf("output %q has shape %v", out.Name, values[out.Name].Shape)
 		}
-		outputs[out.Name] = ir.Floats32(slices.Clone(m.Output(out.Name)), shape...)
+		outputs[out.Name] = asType(values[out.Name].DType, m.Output(out.Name), shape)
 	}
 	return outputs, nil
+}
+
+// asType gives what the engine computed the type that the graph states. What the engine keeps as NaN is no whole number and stays float32.
+func asType(d ir.DType, data []float32, shape []int) *ir.Tensor {
+	whole := !slices.ContainsFunc(data, func(v float32) bool { return v != v })
+	if !d.IsInt() || !whole {
+		return ir.Floats32(slices.Clone(data), shape...)
+	}
+	t := &ir.Tensor{DType: d, Shape: shape}
+	if d == ir.Int64 {
+		for _, v := range data {
+			t.I64 = append(t.I64, int64(v))
+		}
+		return t
+	}
+	for _, v := range data {
+		t.Raw = append(t.Raw, binary.LittleEndian.AppendUint64(nil, uint64(int64(v)))[:d.Size()]...)
+	}
+	return t
 }
 
 // Same fails the test where two sets of outputs differ in names, shapes or, by more than tolerance times the largest magnitude,
@@ -316,6 +348,12 @@ func Same(t testing.TB, got, want map[string]*ir.Tensor, tolerance float64) {
 	}
 	for name, w := range want {
 		g := got[name]
+		if w.DType.IsInt() {
+			if !g.Equal(w) {
+				t.Errorf("output %q: got %v, want %v", name, g, w)
+			}
+			continue
+		}
 		if g.DType != ir.Float32 || w.DType != ir.Float32 || !slices.Equal(g.Shape, w.Shape) {
 			t.Errorf("output %q: %v of shape %v, want %v of shape %v", name, g.DType, g.Shape, w.DType, w.Shape)
 			continue

@@ -2,9 +2,11 @@ package program
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/dms-go/dms/internal/testkit"
+	"github.com/dms-go/dms/internal/testkit/operators"
 	"github.com/dms-go/dms/ir"
 )
 
@@ -13,6 +15,9 @@ func FuzzBuild(f *testing.F) {
 	f.Add("opset \"\" 17\n" + chain + "\noutput y float32 (...)")
 	for seed := range uint64(4) {
 		f.Add(ir.Format(testkit.RandomConvNet(rand.New(rand.NewPCG(seed, 9)))))
+	}
+	for _, c := range operators.All() {
+		f.Add("opset \"\" 17\n" + c.Graph)
 	}
 	f.Fuzz(func(t *testing.T, text string) { buildAny(text) })
 }
@@ -55,6 +60,36 @@ func TestBuildSurvivesMutatedGraphs(t *testing.T) {
 		}
 		if buildAny(string(text)) {
 			built++
+		}
+	}
+	for k, c := range operators.All() {
+		lines := strings.Split(c.Graph, "\n")
+		outputs := 0
+		for seed := range uint64(200) {
+			rng := rand.New(rand.NewPCG(seed, uint64(k)))
+			text := []byte(c.Graph)
+			if !strings.Contains(c.Graph, "opset") {
+				text = append([]byte("opset \"\" 17\n"), text...)
+			}
+			for _, line := range lines { // outputs, or nothing is built
+				if name, _, ok := strings.Cut(strings.TrimSpace(line), " = "); ok && strings.HasPrefix(name, "y") {
+					text = append(text, "\noutput "+strings.Split(name, ",")[0]+" float32 (...)"...)
+					outputs++
+				}
+			}
+			for range 1 + rng.IntN(3) {
+				i := rng.IntN(len(text))
+				for k := 0; k < len(text) && (text[i] < '0' || text[i] > '9'); k++ {
+					i = (i + 1) % len(text)
+				}
+				text[i] = "0123456789-"[rng.IntN(11)]
+			}
+			if buildAny(string(text)) {
+				built++
+			}
+		}
+		if outputs == 0 {
+			t.Errorf("%s: no outputs", c.Name)
 		}
 	}
 	if built == 0 {

@@ -39,11 +39,44 @@ var lowerings = map[string]lowering{
 	"Clip":        lowerClip,
 	"PRelu":       lowerPrelu,
 
-	"Add": binary("add"),
-	"Sub": binary("sub"),
-	"Mul": binary("mul"),
-	"Div": binary("div"),
-	"Pow": binary("pow"),
+	"Selu":     lowerSelu,
+	"Celu":     lowerCelu,
+	"Softsign": unary("softsign"),
+	"Mish":     unary("mish"),
+	"Sin":      unary("sin"),
+	"Cos":      unary("cos"),
+	"Tan":      unary("tan"),
+	"Atan":     unary("atan"),
+	"Sinh":     unary("sinh"),
+	"Cosh":     unary("cosh"),
+	"Sign":     unary("sign"),
+	"Floor":    unary("floor"),
+	"Ceil":     unary("ceil"),
+	"Round":    unary("round"),
+	"Not":      unary("not"),
+	"IsNaN":    unary("isnan"),
+
+	"ThresholdedRelu": lowerThresholded,
+
+	"Add":  binary("add"),
+	"Sub":  binary("sub"),
+	"Mul":  binary("mul"),
+	"Div":  lowerQuotient,
+	"Mod":  lowerMod,
+	"Pow":  binary("pow"),
+	"Mean": lowerMean,
+
+	"And":   binary("mul"),
+	"Or":    binary("max"),
+	"Xor":   binary("differ"),
+	"Equal": binary("equal"),
+	"Less":  binary("less"),
+
+	"LessOrEqual":    binary("notmore"),
+	"Greater":        binary("greater"),
+	"GreaterOrEqual": binary("notless"),
+	"Where":          lowerWhere,
+
 	"Max": binary("max"),
 	"Min": binary("min"),
 	"Sum": binary("add"),
@@ -52,15 +85,37 @@ var lowerings = map[string]lowering{
 	"AveragePool":       lowerPool(AvgPool),
 	"GlobalAveragePool": lowerGlobalAverage,
 	"GlobalMaxPool":     lowerGlobalMax,
-	"ReduceMean":        lowerReduce(true),
-	"ReduceSum":         lowerReduce(false),
+
+	"ReduceMean":      lowerReduction(meanOf),
+	"ReduceSum":       lowerReduction(sumOf),
+	"ReduceMax":       lowerReduction(extreme("max")),
+	"ReduceMin":       lowerReduction(extreme("min")),
+	"ReduceProd":      lowerReduction(extreme("mul")),
+	"ReduceL1":        lowerReduction(sumOfSizes),
+	"ReduceL2":        lowerReduction(rootOfSquares),
+	"ReduceSumSquare": lowerReduction(sumOfSquares),
+	"ReduceLogSum":    lowerReduction(logOfSum),
+	"ReduceLogSumExp": lowerReduction(logOfExponentials),
+	"ArgMax":          lowerArg(false),
+	"ArgMin":          lowerArg(true),
+	"TopK":            lowerTopK,
+	"CumSum":          lowerCumSum,
+	"Hardmax":         lowerHardmax,
+
+	"LayerNormalization":        lowerLayerNorm(false),
+	"RMSNormalization":          lowerLayerNorm(true),
+	"InstanceNormalization":     lowerInstanceNorm,
+	"GroupNormalization":        lowerGroupNorm,
+	"LpNormalization":           lowerLpNorm,
+	"MeanVarianceNormalization": lowerMeanVariance,
+	"LRN":                       lowerLRN,
 
 	"Softmax":    lowerSoftmax(Softmax),
 	"LogSoftmax": lowerSoftmax(LogSoftmax),
 	"Dropout":    lowerDropout,
 
 	"Identity":  lowerIdentity,
-	"Cast":      lowerIdentity,
+	"Cast":      lowerCast,
 	"Reshape":   lowerReshape,
 	"Flatten":   lowerReshape,
 	"Squeeze":   lowerReshape,
@@ -73,6 +128,26 @@ var lowerings = map[string]lowering{
 	"Gather":    lowerGather,
 	"Expand":    lowerExpand,
 	"Resize":    lowerResize,
+	"Upsample":  lowerResize,
+	"Tile":      lowerTile,
+
+	"DepthToSpace":    lowerDepthToSpace,
+	"SpaceToDepth":    lowerSpaceToDepth,
+	"GatherElements":  lowerGatherElements,
+	"GatherND":        lowerGatherND,
+	"ScatterElements": lowerScatterElements,
+	"Scatter":         lowerScatterElements,
+	"ScatterND":       lowerScatterND,
+	"OneHot":          lowerOneHot,
+	"Trilu":           lowerTrilu,
+
+	"NonMaxSuppression": lowerSuppression,
+	"NonZero":           lowerNonZero,
+
+	"ConvTranspose":   lowerConvTranspose,
+	"Einsum":          lowerEinsum,
+	"Attention":       lowerAttention,
+	"RotaryEmbedding": lowerRotary,
 }
 
 // trainingLowerings are the rows of ir.DomainDMS.
@@ -124,6 +199,9 @@ func (b *builder) lowerAll() error {
 			}
 			continue
 		}
+		if !slices.ContainsFunc(n.Outputs, func(v string) bool { return v != "" && !b.empty(v) }) {
+			continue // nothing to compute
+		}
 		if err := rowOf(n.Op, n.Domain)(b, n); err != nil {
 			faults = append(faults, fmt.Errorf("program: %s: %w", n.Label(), err))
 			for _, v := range n.Outputs {
@@ -159,14 +237,20 @@ func (b *builder) get(name string) (ID, error) {
 		return id, nil
 	}
 	t := b.g.Weights[name]
+	if t == nil && b.empty(name) {
+		return None, fmt.Errorf("value %q of shape %v is empty", name, b.info[name].Shape)
+	}
 	if t == nil {
 		return None, fmt.Errorf("value %q is not computed in this program", name)
 	}
-	if !t.DType.IsFloat() {
-		return None, fmt.Errorf("constant %q is %v; the engine computes in float only", name, t.DType)
-	}
 	if t.Len() == 0 {
 		return None, fmt.Errorf("constant %q of shape %v is empty", name, t.Shape)
+	}
+	if t.DType.IsInt() {
+		return b.wholeConstant(name, t)
+	}
+	if !t.DType.IsFloat() {
+		return None, fmt.Errorf("constant %q is %v; the engine computes with numbers only", name, t.DType)
 	}
 	if b.bound[name] {
 		data, err := t.Floats()
@@ -281,7 +365,7 @@ func lowerConv(b *builder, n *ir.Node) error {
 		}
 		in = append(in, bias)
 	}
-	b.emit(Conv, ConvAttr{s}, []ID{out}, in)
+	b.emit(Conv, ConvAttr{Shape: s}, []ID{out}, in)
 	return nil
 }
 
@@ -334,7 +418,7 @@ func lowerGemm(b *builder, n *ir.Node) error {
 	return nil
 }
 
-// lowerMatMul multiplies stacks of matrices. A right operand without batch axes serves every row of the left at once.
+// lowerMatMul multiplies stacks of matrices, which broadcast. A vector counts as a row at the left and as a column at the right.
 func lowerMatMul(b *builder, n *ir.Node) error {
 	x, err := b.in(n, 0)
 	if err != nil {
@@ -345,30 +429,16 @@ func lowerMatMul(b *builder, n *ir.Node) error {
 		return err
 	}
 	x, w = b.rowMajor(x), b.rowMajor(w)
-	xs, ws := b.val(x).Shape, b.val(w).Shape
-	if len(xs) < 2 || len(ws) < 2 {
-		return fmt.Errorf("operands of shapes %v and %v; both need two axes at least", xs, ws)
+	if s := b.val(x).Shape; len(s) == 1 {
+		x = b.view(x, []int{1, s[0]}, nil)
 	}
-	a := GemmAttr{Batch: 1, M: xs[len(xs)-2], K: xs[len(xs)-1], N: ws[len(ws)-1], Alpha: 1}
-	if ws[len(ws)-2] != a.K {
+	if s := b.val(w).Shape; len(s) == 1 {
+		w = b.view(w, []int{s[0], 1}, nil)
+	}
+	if xs, ws := b.val(x).Shape, b.val(w).Shape; len(xs) < 2 || len(ws) < 2 || ws[len(ws)-2] != xs[len(xs)-1] {
 		return fmt.Errorf("operands of shapes %v and %v do not fit", xs, ws)
 	}
-	out, err := b.result(n, 0, nil)
-	if err != nil {
-		return err
-	}
-	batch := product(xs[:len(xs)-2])
-	switch {
-	case product(ws[:len(ws)-2]) == 1:
-		a.M *= batch
-		b.emit(Gemm, a, []ID{b.view(out, []int{a.M, a.N}, nil)}, []ID{b.view(x, []int{a.M, a.K}, nil), b.view(w, []int{a.K, a.N}, nil)})
-	case slices.Equal(xs[:len(xs)-2], ws[:len(ws)-2]):
-		a.Batch = batch
-		b.emit(BatchedGemm, a, []ID{out}, []ID{x, w})
-	default:
-		return fmt.Errorf("operands of shapes %v and %v: stacks that broadcast are not supported", xs, ws)
-	}
-	return nil
+	return b.done(n, 0, b.matmul(x, w, false, 1))
 }
 
 func lowerBatchNorm(b *builder, n *ir.Node) error {
@@ -404,7 +474,7 @@ func lowerBatchNorm(b *builder, n *ir.Node) error {
 	}
 	mean := b.temp("mean", []int{a.Channels}, nil)
 	inv := b.temp("inv", []int{a.Channels}, nil)
-	b.emit(BatchNorm, a, []ID{out, mean, inv}, in)
+	b.emit(BatchNorm, a, []ID{out, mean, inv}, append(in, None, None, None, None))
 	return nil
 }
 
@@ -475,39 +545,6 @@ func lowerGlobalAverage(b *builder, n *ir.Node) error {
 	}
 	b.emit(Sum, ScaleAttr{float64(b.val(out).Len()) / float64(b.val(x).Len())}, []ID{out}, []ID{x})
 	return nil
-}
-
-func lowerReduce(mean bool) lowering {
-	return func(b *builder, n *ir.Node) error {
-		x, err := b.in(n, 0)
-		if err != nil {
-			return err
-		}
-		v := *b.val(x)
-		axes, _, err := ir.AxesOf(b.g, n, len(v.Shape))
-		if err != nil {
-			return err
-		}
-		sizes, err := b.sizes(n.Outputs[0])
-		if err != nil {
-			return err
-		}
-		shape := append([]int{}, v.Shape...)
-		for _, axis := range axes {
-			shape[v.physical(axis)] = 1
-		}
-		out := b.temp(n.Outputs[0], shape, v.Layout)
-		scale := 1.0
-		if mean {
-			scale = float64(b.val(out).Len()) / float64(v.Len())
-		}
-		b.emit(Sum, ScaleAttr{scale}, []ID{out}, []ID{x})
-		if len(sizes) != len(shape) {
-			out = b.dropAxes(out, axes)
-		}
-		b.value[n.Outputs[0]] = out
-		return nil
-	}
 }
 
 // dropAxes is v without the given axes of size one, stored as it is.

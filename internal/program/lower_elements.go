@@ -117,9 +117,15 @@ func binary(function string) lowering {
 			b.emit(Binary, BinaryAttr{function}, []ID{out}, []ID{acc, v})
 			acc = out
 		}
+		if growing[function] && b.isWhole(n.Outputs[0]) {
+			b.value[n.Outputs[0]] = b.whole(acc, b.info[n.Outputs[0]].DType)
+		}
 		return nil
 	}
 }
+
+// growing lists functions whose result may leave the range of whole numbers that its operands are in.
+var growing = map[string]bool{"add": true, "sub": true, "mul": true, "pow": true, "quotient": true}
 
 // commonLayout is the storage order of the operand that fills most of a result of the given rank.
 func (b *builder) commonLayout(in []ID, rank int) []int {
@@ -144,7 +150,7 @@ func broadcastShape(a, c []int) []int {
 // lowerPower knows constant exponents, whose gradient needs no logarithm.
 func (b *builder) lowerPower(n *ir.Node, x ID) (done bool, err error) {
 	t := b.g.Weights[n.Input(1)]
-	if t == nil || t.Len() != 1 || len(t.Shape) > len(b.val(x).Shape) {
+	if t == nil || t.Len() != 1 || b.isWhole(n.Outputs[0]) || len(t.Shape) > len(b.val(x).Shape) {
 		return false, nil
 	}
 	v, err := t.Floats()

@@ -1,7 +1,6 @@
 package program
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -24,7 +23,12 @@ var coordinates = map[string]func(i, scale, from, to float32) float32{
 		}
 		return i * (from - 1) / (to - 1)
 	},
-	"asymmetric": func(i, scale, _, _ float32) float32 { return i / scale },
+	"asymmetric":           func(i, scale, _, _ float32) float32 { return i / scale },
+	"tf_half_pixel_for_nn": func(i, scale, _, _ float32) float32 { return (i + 0.5) / scale },
+	"half_pixel_symmetric": func(i, scale, from, to float32) float32 {
+		center := from / 2
+		return center*(1-to/(scale*from)) + (i+0.5)/scale - 0.5
+	},
 }
 
 // halfway is how far a coordinate may be from the middle of two positions to count as there. ONNX Runtime 1.30 has the same: what ought
@@ -45,8 +49,8 @@ var roundings = map[string]func(x float64, scale float32) float64{
 	},
 }
 
-// lowerResize takes one axis after the other: the nearest position is a gather, and linear interpolation in several axes is the
-// product of those in each.
+// lowerResize takes one axis after the other: the nearest position is a gather, and interpolation in several axes is the product of
+// those in each.
 func lowerResize(b *builder, n *ir.Node) error {
 	x, err := b.in(n, 0)
 	if err != nil {
@@ -57,47 +61,114 @@ func lowerResize(b *builder, n *ir.Node) error {
 		return err
 	}
 	locate := coordinates[a.Coordinates]
-	switch {
-	case a.Mode == "cubic":
-		return errors.New("mode cubic is not supported")
-	case locate == nil:
+	if locate == nil {
 		return fmt.Errorf("coordinate_transformation_mode %s is not supported", a.Coordinates)
-	case a.Antialias || a.ExcludeOutside:
-		return errors.New("antialias and exclude_outside are not supported")
 	}
 	sizes, err := b.sizes(n.Outputs[0])
 	if err != nil {
 		return err
 	}
+	cubic := float64(n.Attrs.Float("cubic_coeff_a", -0.75))
 	for axis, to := range sizes {
 		if a.Kept[axis] {
 			continue
 		}
 		v := *b.val(x)
 		p := v.physical(axis)
-		from := v.Shape[p]
+		from, scale := v.Shape[p], a.Scale[axis]
 		shape := append([]int{}, v.Shape...)
 		shape[p] = to
 		out := b.temp(n.Outputs[0], shape, v.Layout)
-		taps := BlendAttr{Axis: p}
-		for i := range to {
-			at := float64(locate(float32(i), a.Scale[axis], float32(from), float32(to)))
-			if a.Mode == "nearest" {
-				at = roundings[a.Nearest](at, a.Scale[axis])
-			}
-			at = min(max(at, 0), float64(from-1))
-			low := int(at)
-			taps.Low = append(taps.Low, low)
-			taps.High = append(taps.High, min(low+1, from-1))
-			taps.Share = append(taps.Share, at-float64(low))
+		at := make([]float64, to)
+		for i := range at {
+			at[i] = float64(locate(float32(i), scale, float32(from), float32(to)))
 		}
-		if a.Mode == "nearest" {
-			b.emit(Gather, GatherAttr{Axis: p, Indices: taps.Low}, []ID{out}, []ID{x})
-		} else {
-			b.emit(Blend, taps, []ID{out}, []ID{x})
+		switch stretch := max(1, 1/float64(scale)); {
+		case a.Mode == "nearest":
+			pick := GatherAttr{Axis: p}
+			for _, c := range at {
+				c = roundings[a.Nearest](c, scale)
+				pick.Indices = append(pick.Indices, int(min(max(c, 0), float64(from-1))))
+			}
+			b.emit(Gather, pick, []ID{out}, []ID{x})
+		case a.Mode == "linear" && !(a.Antialias && stretch > 1) && !a.ExcludeOutside:
+			b.emit(Blend, between(p, at, from), []ID{out}, []ID{x})
+		default:
+			k := filter{triangle, 1, stretch, a.ExcludeOutside}
+			if a.Mode == "cubic" {
+				k.f, k.radius = func(x float64) float64 { return cubicAt(x, cubic) }, 2
+			}
+			if !a.Antialias {
+				k.stretch = 1
+			}
+			mix := MixAttr{Axis: p, From: from}
+			for _, c := range at {
+				mix.Taps = append(mix.Taps, k.taps(c, from))
+			}
+			b.emit(Mix, mix, []ID{out}, []ID{x})
 		}
 		x = out
 	}
 	b.value[n.Outputs[0]] = x
 	return nil
+}
+
+// between interpolates linearly between the two positions beside each coordinate.
+func between(axis int, at []float64, from int) BlendAttr {
+	a := BlendAttr{Axis: axis}
+	for _, c := range at {
+		c = min(max(c, 0), float64(from-1))
+		low := int(c)
+		a.Low = append(a.Low, low)
+		a.High = append(a.High, min(low+1, from-1))
+		a.Share = append(a.Share, c-float64(low))
+	}
+	return a
+}
+
+// filter is a kernel f that is zero from radius on. Where an axis shrinks and must not alias, it is stretched over more positions.
+// inside leaves positions out that do not exist and lets the others add up to one; else the nearest one stands for them.
+type filter struct {
+	f               func(x float64) float64
+	radius, stretch float64
+	inside          bool
+}
+
+// taps are the shares of an axis of from positions at coordinate c.
+func (k filter) taps(c float64, from int) []Tap {
+	reach := k.radius * k.stretch
+	share := map[int]float64{}
+	sum := 0.0
+	first, last := int(math.Floor(c-reach))+1, int(math.Ceil(c+reach))-1
+	for i := first; i <= last; i++ {
+		w := k.f((float64(i) - c) / k.stretch)
+		if w == 0 || k.inside && (i < 0 || i >= from) {
+			continue
+		}
+		share[min(max(i, 0), from-1)] += w
+		sum += w
+	}
+	var out []Tap
+	for i := max(first, 0); i <= min(max(last, 0), from-1) || i == from-1; i++ {
+		if w, ok := share[i]; ok {
+			out = append(out, Tap{i, w / sum})
+		}
+	}
+	if out == nil { // the coordinate lies far outside
+		out = []Tap{{int(min(max(c, 0), float64(from-1))), 1}}
+	}
+	return out
+}
+
+func triangle(x float64) float64 { return max(0, 1-math.Abs(x)) }
+
+// cubicAt is the convolution kernel of Keys 1981, "Cubic convolution interpolation for digital image processing", with parameter a.
+func cubicAt(x, a float64) float64 {
+	switch x = math.Abs(x); {
+	case x <= 1:
+		return ((a+2)*x-(a+3))*x*x + 1
+	case x < 2:
+		return ((a*x-5*a)*x+8*a)*x - 4*a
+	}
+	return 0
 }

@@ -13,9 +13,6 @@ func lowerIdentity(b *builder, n *ir.Node) error {
 	if err != nil {
 		return err
 	}
-	if t := b.info[n.Outputs[0]].DType; t != ir.Undefined && !t.IsFloat() {
-		return fmt.Errorf("its output is %v; the engine computes in float only", t)
-	}
 	b.value[n.Outputs[0]] = x
 	return nil
 }
@@ -62,7 +59,10 @@ func lowerTranspose(b *builder, n *ir.Node) error {
 
 func lowerConcat(b *builder, n *ir.Node) error {
 	var in []ID
-	for i := range n.Inputs {
+	for i, name := range n.Inputs {
+		if b.empty(name) && len(in)+len(n.Inputs)-i > 1 {
+			continue
+		}
 		v, err := b.in(n, i)
 		if err != nil {
 			return err
@@ -152,18 +152,23 @@ func lowerPad(b *builder, n *ir.Node) error {
 	if err != nil {
 		return err
 	}
+	for i, size := range v.logical() { // what a negative pad cuts goes first
+		if begin, end := max(0, -p.Begin[i]), max(0, -p.End[i]); begin+end > 0 {
+			if size-begin-end < 1 {
+				return fmt.Errorf("pads %v and %v leave nothing of axis %d", p.Begin, p.End, i)
+			}
+			x = b.box(x, v.physical(i), begin, 1, size-begin-end)
+			p.Begin[i], p.End[i] = max(0, p.Begin[i]), max(0, p.End[i])
+		}
+	}
 	op, a := Place, BoxAttr{Start: permute(p.Begin, v.Layout), Step: ones(len(v.Shape)), Value: float64(p.Value)}
 	switch p.Mode {
 	case "constant", "":
-		for i := range p.Begin {
-			if p.Begin[i] < 0 || p.End[i] < 0 {
-				return errors.New("pads that cut are not supported; write them as Slice")
-			}
-		}
 	case "reflect", "edge":
 		op, a.Mode = PadReflect, p.Mode
-	default:
-		return fmt.Errorf("mode %q is not supported", p.Mode)
+	default: // wrap
+		b.value[n.Outputs[0]] = b.wrap(x, p)
+		return nil
 	}
 	out, err := b.result(n, 0, v.Layout)
 	if err != nil {
@@ -171,6 +176,27 @@ func lowerPad(b *builder, n *ir.Node) error {
 	}
 	b.emit(op, a, []ID{out}, []ID{x})
 	return nil
+}
+
+// wrap repeats x as if its ends met.
+func (b *builder) wrap(x ID, p ir.PadAttrs) ID {
+	for i := range p.Begin {
+		if p.Begin[i] == 0 && p.End[i] == 0 {
+			continue
+		}
+		v := *b.val(x)
+		a := GatherAttr{Axis: v.physical(i)}
+		size := v.Shape[a.Axis]
+		for k := -p.Begin[i]; k < size+p.End[i]; k++ {
+			a.Indices = append(a.Indices, (k%size+size)%size)
+		}
+		shape := append([]int{}, v.Shape...)
+		shape[a.Axis] = len(a.Indices)
+		out := b.temp(b.node, shape, v.Layout)
+		b.emit(Gather, a, []ID{out}, []ID{x})
+		x = out
+	}
+	return x
 }
 
 func lowerGather(b *builder, n *ir.Node) error {
@@ -185,7 +211,7 @@ func lowerGather(b *builder, n *ir.Node) error {
 	}
 	t := b.g.Weights[n.Input(1)]
 	if t == nil {
-		return errors.New("its indices are computed; the engine gathers by constant indices only")
+		return b.lowerPick(n, x, axis)
 	}
 	indices, err := t.Ints()
 	if err != nil {
@@ -209,16 +235,27 @@ func lowerGather(b *builder, n *ir.Node) error {
 	shape[a.Axis] = len(a.Indices)
 	out := b.temp(n.Outputs[0], shape, v.Layout)
 	b.emit(Gather, a, []ID{out}, []ID{x})
-	switch len(t.Shape) {
+	return b.gathered(n, out, axis, len(t.Shape))
+}
+
+// lowerPick gathers by indices that are computed.
+func (b *builder) lowerPick(n *ir.Node, x ID, axis int) error {
+	indices, err := b.in(n, 1)
+	if err != nil {
+		return err
+	}
+	rank := len(b.val(indices).Shape)
+	return b.gathered(n, b.pickAlong(x, axis, indices), axis, rank)
+}
+
+// gathered gives what was taken along an axis the axes of the indices, of which there are rank.
+func (b *builder) gathered(n *ir.Node, out ID, axis, rank int) error {
+	switch rank {
 	case 1:
 	case 0:
 		out = b.dropAxes(out, []int{axis})
 	default:
-		sizes, err := b.sizes(n.Outputs[0])
-		if err != nil {
-			return err
-		}
-		out = b.view(b.rowMajor(out), sizes, nil)
+		return b.done(n, 0, out)
 	}
 	b.value[n.Outputs[0]] = out
 	return nil

@@ -1,20 +1,25 @@
 package program
 
-import "github.com/dms-go/dms/internal/conv"
+import (
+	"github.com/dms-go/dms/internal/conv"
+	"github.com/dms-go/dms/internal/kernel"
+)
 
 // Op is an operation of the engine. Its operands are physical: row-major slices with the shapes of the program's values.
 type Op string
 
 const (
-	Conv       Op = "conv"        // y = x ⋆ w (+ bias); ConvAttr
+	Conv       Op = "conv"        // y = act(x ⋆ w + bias + addend), and the moments of y's channels where they are outputs; ConvAttr
+	ConvPack   Op = "conv.pack"   // w as Conv wants it; ConvAttr
+	Fold       Op = "fold"        // w and bias of a convolution that normalises, too; FoldAttr
 	ConvData   Op = "conv.data"   // dx from dy, w
 	ConvWeight Op = "conv.weight" // dw from x, dy
 
 	Gemm        Op = "gemm"         // c = α·op(a)·op(b); GemmAttr
 	BatchedGemm Op = "gemm.batched" // the same over a leading batch of both operands
 
-	BatchNorm     Op = "batchnorm"      // y, mean, 1/√(var+ε) from x, γ, β, running mean, running variance; BatchNormAttr
-	BatchNormGrad Op = "batchnorm.grad" // dx, dγ, dβ from dy, x, γ, mean, 1/√(var+ε)
+	BatchNorm     Op = "batchnorm"      // y, mean, 1/√(var+ε) from x, γ, β, running mean and variance, moments, addend, mask; BatchNormAttr
+	BatchNormGrad Op = "batchnorm.grad" // dx, dγ, dβ, daddend, dmask from dy, x, γ, mean, 1/√(var+ε), β, y, mask
 
 	Unary     Op = "unary"      // y = f(x); UnaryAttr
 	UnaryGrad Op = "unary.grad" // dx = dy·f'; in: dy and x or y, as Functions says
@@ -24,6 +29,7 @@ const (
 
 	Sum        Op = "sum"         // sums over the axes in which the output has size one; ScaleAttr
 	SumProduct Op = "sum.product" // the same over a·b of equal shape
+	ScaleGrad  Op = "scale.grad"  // both gradients of y = x·s: dy·s, and Σ dy·x over the axes in which s has size one; from dy, x, s
 	Expand     Op = "expand"      // repeats over the axes in which the input has size one; ScaleAttr
 
 	MaxPool     Op = "maxpool"      // PoolAttr
@@ -54,8 +60,45 @@ const (
 	DistGrad         Op = "dist.grad"
 )
 
-// ConvAttr is the geometry shared by a convolution and its gradients.
-type ConvAttr struct{ Shape conv.Shape }
+// ConvAttr is the geometry shared by a convolution and its gradients, which ignore the rest. Packed tells that the weights come from
+// ConvPack.
+type ConvAttr struct {
+	Shape  conv.Shape
+	Act    kernel.Activation
+	Packed bool
+}
+
+// packedLen is how many elements the packed weights have.
+func (a ConvAttr) packedLen() int { return conv.PackedLen(a.Shape) }
+
+// The operands of Conv. From the bias on they may be missing.
+const (
+	convX = iota
+	convWeight
+	convBias
+	convAdd
+)
+
+// FoldAttr: w is (Channels, ...), and everything else one number per channel: bias, γ, β, mean and variance.
+type FoldAttr struct {
+	Channels int
+	Epsilon  float64
+}
+
+// The operands of BatchNorm. Mean and squares are the moments of x, None where the norm takes them itself; the addend, as large as x, and the
+// mask, one number or one per channel, may be missing.
+const (
+	normX = iota
+	normGamma
+	normBeta
+	normRunMean
+	normRunVar
+	normMean
+	normSquares
+	normAdd
+	normMask
+	normOperands
+)
 
 // GemmAttr: c is (M, N), op(a) (M, K), op(b) (K, N). Batch is 1 for Gemm.
 type GemmAttr struct {
@@ -69,7 +112,8 @@ type BatchNormAttr struct {
 	Rows, Channels    int
 	Epsilon, Momentum float64
 	Train             bool
-	Relu              bool // y = max(0, ·): a rectifier behind it, fused
+	Act               kernel.Activation // y = act(mask·(γ·x̂ + β) + addend)
+	MaskLast          bool              // y = mask·act(γ·x̂ + β), for a rectifier and a mask that is never below zero
 }
 
 // UnaryAttr names a row of Functions and its two parameters.
@@ -134,4 +178,99 @@ type LossAttr struct {
 	Rows, Classes int
 	Temperature   float64
 	Beta, Gamma   float64
+}
+
+// Operations that choose, order and mix elements.
+const (
+	Where   Op = "where"   // y = c ≠ 0 ? a : b with broadcasting
+	Extreme Op = "extreme" // the largest, least or product over the axes in which the output has size one; ExtremeAttr
+	Arg     Op = "arg"     // the position of an extreme element; ArgAttr
+	TopK    Op = "topk"    // values and positions of extreme elements, in order; TopKAttr
+	CumSum  Op = "cumsum"  // running sums; CumSumAttr
+	Pick    Op = "pick"    // elements of x where a value of whole numbers says; PickAttr
+	Put     Op = "put"     // x, or zeros where it is None, with elements written or added where a value of whole numbers says; PutAttr
+	Mix     Op = "mix"     // weighted sums over positions of an axis; MixAttr
+
+	RowNorm     Op = "rownorm"      // y, mean, 1/√(var+ε) of each row from x, γ, β, of which the last two may be missing; RowNormAttr
+	RowNormGrad Op = "rownorm.grad" // dx, dγ, dβ from dy, x, γ, mean, 1/√(var+ε)
+)
+
+// ExtremeAttr: Function is max, min or mul.
+type ExtremeAttr struct{ Function string }
+
+// ArgAttr: the value is (Outer, N, Inner). Of equal elements the first counts, or the last where Last is set.
+type ArgAttr struct {
+	Outer, N, Inner int
+	Smallest, Last  bool
+}
+
+// PickAttr: x is (Batch, Dims..., Inner), indices (K, len(Dims)), or (Batch, K, len(Dims)) where Each batch has its own, and the result
+// (Batch, K, Inner). Negative indices count from the end; an index outside gives NaN.
+type PickAttr struct {
+	Batch, K int
+	Dims     []int
+	Inner    int
+	Each     bool
+}
+
+// PutAttr: Reduction is none, add, mul, max or min. An index outside makes its whole batch NaN.
+type PutAttr struct {
+	PickAttr
+	Reduction string
+}
+
+// TopKAttr: x is (Batch, Dims[0]); Inner is 1.
+type TopKAttr struct {
+	PickAttr
+	Smallest bool
+}
+
+// CumSumAttr: the value is (Outer, N, Inner); Exclusive leaves the element itself out.
+type CumSumAttr struct {
+	Outer, N, Inner    int
+	Exclusive, Reverse bool
+}
+
+// Tap is a share that one position has in another.
+type Tap struct {
+	At    int
+	Share float64
+}
+
+// MixAttr: position i of the axis is the sum over Taps[i] of positions of the operand, which has From of them.
+type MixAttr struct {
+	Axis, From int
+	Taps       [][]Tap
+}
+
+// turned is the transposed matrix.
+func (a MixAttr) turned() MixAttr {
+	t := MixAttr{Axis: a.Axis, From: len(a.Taps), Taps: make([][]Tap, a.From)}
+	for i, taps := range a.Taps {
+		for _, tap := range taps {
+			t.Taps[tap.At] = append(t.Taps[tap.At], Tap{i, tap.Share})
+		}
+	}
+	return t
+}
+
+// RowNormAttr: x is (Rows, N). With Root the mean is not subtracted and the root is that of the mean square.
+type RowNormAttr struct {
+	Rows, N int
+	Epsilon float64
+	Root    bool
+}
+
+// Operations whose results have as many rows as are found. Their values have room for all there could be, and −1 in the rest.
+const (
+	Suppress Op = "suppress" // rows (batch, class, box) of the boxes that a non-maximum suppression leaves; SuppressAttr
+	NonZero  Op = "nonzero"  // the position of every element that is not zero, as a column
+)
+
+// SuppressAttr: boxes are (Batch, Boxes, 4), scores (Batch, Classes, Boxes). A box goes where its overlap with a better one of its class, as
+// a part of their union, is over IoU, or its score not over Score. Center tells that boxes are (x, y, width, height) and not two corners.
+type SuppressAttr struct {
+	Batch, Classes, Boxes, Max int
+	IoU, Score                 float64
+	Center                     bool
 }

@@ -14,6 +14,7 @@ const (
 // and on sums over the operand that are complete before the first is written.
 var inPlace = map[Op]bool{
 	Unary: true, UnaryGrad: true, Binary: true, Dropout: true, Prelu: true, PreluGrad: true, BatchNorm: true, BatchNormGrad: true,
+	ScaleGrad: true,
 }
 
 // plan gives every value in the arena its offset.
@@ -32,6 +33,13 @@ func (b *builder) plan() error {
 	for _, ids := range []map[string]ID{p.Outputs, p.Grads} {
 		for _, id := range ids {
 			last[p.Root(id)] = len(p.Instrs)
+		}
+	}
+	for _, in := range p.Instrs[:p.Prelude] { // what later instructions read of it stays from step to step
+		for _, id := range in.Out {
+			if id != None && last[p.Root(id)] >= p.Prelude {
+				last[p.Root(id)] = len(p.Instrs)
+			}
 		}
 	}
 	var a arena

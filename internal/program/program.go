@@ -43,6 +43,7 @@ type Value struct {
 	Of     ID        // View: the value it looks at
 	Data   []float32 // Const
 	Offset int       // Temp and Input: first element in the arena
+	Whole  bool      // Input: whole numbers of up to ±2²⁴, or truth values as 0 and 1
 }
 
 // Len is the number of elements.
@@ -65,6 +66,7 @@ type Program struct {
 	Outputs map[string]ID // graph outputs, the loss and Config.Outputs
 	Grads   map[string]ID // by name of an input or weight in Config.Wrt
 	Arena   int           // elements
+	Prelude int           // instructions before this one need to run only when weights have changed that do not train
 	Forward int           // instructions before this one belong to the forward pass
 }
 
@@ -75,6 +77,9 @@ type Config struct {
 	Loss     string         // a scalar value to differentiate; "" for a forward pass alone
 	Wrt      []string       // inputs and weights to differentiate it with respect to
 	Outputs  []string       // values to keep besides the graph's outputs
+	// NonNegative are inputs that are never below zero, as masks are; what follows from that may be used.
+	NonNegative []string
+	Skip        []string // names of Passes to leave out, to compare with
 }
 
 // UnsupportedError lists every node of a graph that the engine cannot run.
@@ -94,11 +99,12 @@ func Build(g *ir.Graph, cfg Config) (*Program, error) {
 	if err := b.lowerAll(); err != nil {
 		return nil, err
 	}
+	b.optimise(forwardPasses)
 	if err := b.differentiate(); err != nil {
 		return nil, err
 	}
 	b.sweep()
-	b.fuse()
+	b.optimise(wholePasses)
 	if err := b.plan(); err != nil {
 		return nil, err
 	}
@@ -131,6 +137,14 @@ func (p *Program) String() string {
 		fmt.Fprintf(&s, "%s = %s %s\n", name(in.Out), in.Op, name(in.In))
 	}
 	return s.String()
+}
+
+// operand is input i of an instruction, None where it has fewer.
+func (in *Instr) operand(i int) ID {
+	if i < len(in.In) {
+		return in.In[i]
+	}
+	return None
 }
 
 func product(shape []int) int {
@@ -175,8 +189,8 @@ func newBuilder(g *ir.Graph, cfg Config) (*builder, error) {
 	}
 	var faults []error
 	for _, in := range g.Inputs {
-		if in.DType != ir.Undefined && !in.DType.IsFloat() && len(b.uses[in.Name]) > 0 {
-			faults = append(faults, fmt.Errorf("program: input %q is %v; the engine computes in float only", in.Name, in.DType))
+		if in.DType != ir.Undefined && !in.DType.IsFloat() && !in.DType.IsInt() && len(b.uses[in.Name]) > 0 {
+			faults = append(faults, fmt.Errorf("program: input %q is %v; the engine computes with numbers only", in.Name, in.DType))
 			continue
 		}
 		sizes, err := b.sizes(in.Name)
@@ -185,7 +199,7 @@ func newBuilder(g *ir.Graph, cfg Config) (*builder, error) {
 			continue
 		}
 		layout := b.inputLayout(in.Name, len(sizes))
-		id := b.add(Value{Name: in.Name, Shape: permute(sizes, layout), Layout: layout, Class: Input})
+		id := b.add(Value{Name: in.Name, Shape: permute(sizes, layout), Layout: layout, Class: Input, Whole: in.DType.IsInt()})
 		b.p.Inputs[in.Name], b.value[in.Name] = id, id
 	}
 	for _, o := range g.Outputs {
@@ -233,6 +247,9 @@ func (b *builder) sizes(name string) ([]int, error) {
 		return nil, fmt.Errorf("program: value %q has no known shape", name)
 	}
 	sizes, ok := v.Shape.Sizes()
+	if !ok && slices.ContainsFunc(v.Shape, func(d ir.Dim) bool { return strings.HasPrefix(d.Sym, "?") }) {
+		return nil, fmt.Errorf("program: value %q has shape %v, of which the sizes show only when it is computed; the engine needs them before", name, v.Shape)
+	}
 	if !ok {
 		return nil, fmt.Errorf("program: value %q has shape %v: give every symbol a number", name, v.Shape)
 	}
@@ -329,7 +346,7 @@ func (b *builder) sweep() {
 			}
 			if needed[b.p.Root(id)] {
 				wanted = true
-			} else if in.Op == BatchNormGrad || in.Op == PreluGrad {
+			} else if in.Op == BatchNormGrad && o != 3 || in.Op == PreluGrad {
 				in.Out[o] = None
 			}
 		}

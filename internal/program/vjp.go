@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/dms-go/dms/internal/kernel"
 )
 
 // vjp appends the instructions that carry dy, the gradient of in's first output, to the inputs of in that want one.
@@ -33,6 +35,15 @@ var vjps = map[Op]vjp{
 	Dropout:      dropoutVJP,
 	CrossEntropy: lossVJP(CrossEntropyGrad),
 	Dist:         lossVJP(DistGrad),
+	ConvData:     convDataVJP,
+	Where:        whereVJP,
+	Extreme:      extremeVJP,
+	TopK:         topKVJP,
+	CumSum:       cumSumVJP,
+	Pick:         pickVJP,
+	Put:          putVJP,
+	Mix:          mixVJP,
+	RowNorm:      rowNormVJP,
 }
 
 // Differentiable lists the operations with a gradient, sorted.
@@ -175,7 +186,15 @@ func (b *builder) scaled(v ID, by float64) ID {
 }
 
 func convVJP(b *builder, in Instr, dy ID) error {
-	x, w := in.In[0], in.In[1]
+	x, w := in.In[convX], in.In[convWeight]
+	if a := in.Attr.(ConvAttr); a.Act.Kind != kernel.Identity {
+		dz := b.like(in.Out[0])
+		b.emit(UnaryGrad, fromResult(a.Act), []ID{dz}, []ID{dy, in.Out[0]})
+		dy = dz
+	}
+	if add := in.operand(convAdd); b.wants(add) {
+		b.addGrad(add, dy)
+	}
 	if b.wants(x) {
 		dx := b.like(x)
 		b.emit(ConvData, in.Attr, []ID{dx}, []ID{dy, w})
@@ -186,8 +205,7 @@ func convVJP(b *builder, in Instr, dy ID) error {
 		b.emit(ConvWeight, in.Attr, []ID{dw}, []ID{x, dy})
 		b.addGrad(w, dw)
 	}
-	if len(in.In) > 2 && b.wants(in.In[2]) {
-		bias := in.In[2]
+	if bias := in.operand(convBias); b.wants(bias) {
 		s := in.Attr.(ConvAttr).Shape
 		b.addGrad(bias, b.columns(dy, s.N*s.OH*s.OW, s.O, bias))
 	}
@@ -230,17 +248,33 @@ func gemmVJP(b *builder, in Instr, dy ID) error {
 }
 
 func batchNormVJP(b *builder, in Instr, dy ID) error {
-	out := []ID{None, None, None}
-	for i := range out {
+	out := []ID{None, None, None, None, None}
+	for i := range 3 {
 		if b.wants(in.In[i]) {
 			out[i] = b.like(in.In[i])
 		}
 	}
-	b.emit(BatchNormGrad, in.Attr, out, []ID{dy, in.In[0], in.In[1], in.Out[1], in.Out[2]})
-	for i, g := range out {
+	beta, y, add, mask := in.In[normBeta], None, in.In[normAdd], in.In[normMask]
+	switch plain := in.Attr.(BatchNormAttr).Act.Kind == kernel.Identity; {
+	case plain && b.wants(add):
+		b.addGrad(add, dy)
+	case !plain && add != None: // the derivative shows in the result; else the function's argument is computed anew
+		y, out[3] = in.Out[0], b.like(add)
+	}
+	if b.wants(mask) {
+		out[4] = b.like(mask)
+	}
+	b.emit(BatchNormGrad, in.Attr, out, []ID{dy, in.In[normX], in.In[normGamma], in.Out[1], in.Out[2], beta, y, mask})
+	for i, g := range out[:3] {
 		if g != None {
 			b.addGrad(in.In[i], g)
 		}
+	}
+	if out[3] != None {
+		b.addGrad(add, out[3])
+	}
+	if out[4] != None {
+		b.addGrad(mask, out[4])
 	}
 	return nil
 }
@@ -306,7 +340,28 @@ func binaryVJP(b *builder, in Instr, dy ID) error {
 		if b.wants(y) {
 			b.addGrad(y, b.product2(dy, choose(y, x), y))
 		}
+	case "pow": // xʸ: by x it is y·x^(y−1), by y it is xʸ·log x
+		full := b.val(in.Out[0]).Shape
+		times := func(p, q ID) ID {
+			out := b.temp("gradient", full, nil)
+			b.emit(Binary, BinaryAttr{"mul"}, []ID{out}, []ID{p, q})
+			return out
+		}
+		if b.wants(x) {
+			less, power := b.like(y), b.temp("gradient", full, nil)
+			b.emit(Unary, UnaryAttr{Function: "affine", A: 1, B: -1}, []ID{less}, []ID{y})
+			b.emit(Binary, BinaryAttr{"pow"}, []ID{power}, []ID{x, less})
+			b.addGrad(x, b.product2(dy, times(power, y), x))
+		}
+		if b.wants(y) {
+			log := b.like(x)
+			b.emit(Unary, UnaryAttr{Function: "log"}, []ID{log}, []ID{x})
+			b.addGrad(y, b.product2(dy, times(in.Out[0], log), y))
+		}
 	default:
+		if flat[f] {
+			return nil
+		}
 		return fmt.Errorf("the gradient of %s is not supported", f)
 	}
 	return nil

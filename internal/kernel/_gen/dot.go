@@ -11,6 +11,10 @@ import (
 // rowRegs hold the addresses of the rows of a.
 var rowRegs = []reg.GPPhysical{reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.R8, reg.R9, reg.R10, reg.R11}
 
+// dotAhead is how far ahead of the panel in use, in bytes, memory is fetched into the second-level cache: about as long as the panel, so that weights
+// that are read for few rows arrive in time.
+const dotAhead = 24 << 10
+
 // dot writes the kernel for one tile of rows×cols. The tables cRow and aRow have an entry for every row of the tile; a caller with
 // fewer rows repeats the last one, which is then computed and stored more than once, to the same value.
 //
@@ -60,6 +64,11 @@ func dot(s isa, rows, cols int) {
 	step := func(u, chain int) {
 		for v := range vecs {
 			VMOVUPS(Mem{Base: panel, Disp: u*cols*4 + v*width}, b[v])
+		}
+		if s.lanes == 16 {
+			for v := range vecs {
+				PREFETCHT1(Mem{Base: panel, Disp: dotAhead + u*cols*4 + v*width})
+			}
 		}
 		for r := range rows {
 			at := Mem{Base: rowRegs[r], Index: index, Scale: 4, Disp: 4 * u}

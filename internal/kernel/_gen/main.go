@@ -1,8 +1,7 @@
-// Command _gen writes the assembly of package kernel: for each instruction set the tiles Dot, Outer, Depth and DepthOuter, in
-// the sizes of the tables below, and the loops over vectors and over rows of channels. Run it with go generate in internal/kernel.
+// Command _gen writes the assembly of package kernel: for each instruction set the tiles Dot and Outer, in the sizes
+// of the tables below, the windows of DepthRow and DepthSums, and the loops over vectors and over rows of channels. Run it with go generate in internal/kernel.
 //
-// Offsets of rows and taps are in elements, scaled by the addressing mode; the steps of Outer and DepthOuter, their taps, ldc and ldw
-// are in bytes. What a kernel computes is said at its Go twin; here are only the registers.
+// Offsets of rows and taps are in elements, scaled by the addressing mode; the steps of all others are in bytes. What a kernel computes is said at its Go twin; here are only the registers.
 package main
 
 import (
@@ -38,13 +37,27 @@ func main() {
 		outer(avx512, t.rows, t.cols)
 	}
 	outer(avx2, 4, 16)
-	depth(avx512)
-	depth(avx2)
-	depthOuter(avx512)
-	depthOuter(avx2)
+	fence()
+	transpose()
 	for _, s := range []isa{avx512, avx2} {
+		for _, k := range []int{1, 2, 3, 4, 5, 7} {
+			depthRow(s, k, 1)
+		}
+		for _, k := range []int{3, 5, 7} {
+			depthRow(s, k, 2)
+		}
+		for _, k := range []int{1, 3, 5, 7} {
+			depthSums(s, k)
+		}
+	}
+	for _, s := range []isa{avx512, avx2} {
+		windowMax(s, false)
+		windowMax(s, true)
 		vectors(s)
 		columns(s)
+		activate(s)
+		winogradKernels(s)
+		clampKernels(s)
 	}
 	Generate()
 }
@@ -61,8 +74,9 @@ func (s isa) zero(v reg.VecPhysical) {
 // vector by a register.
 type masks struct {
 	isa
-	vecs []reg.VecPhysical // AVX2: one for each vector of the row
-	last int
+	vecs  []reg.VecPhysical // AVX2: one for each vector of the row
+	last  int
+	whole bool // AVX2: nothing is cut
 }
 
 // loadMasks reads the masks from 32-bit lanes at the parameter mask.
@@ -82,6 +96,8 @@ func (s isa) loadMasks(vecs int, spare ...reg.VecPhysical) masks {
 // load reads vector v of a row.
 func (m masks) load(v int, from Mem, to reg.VecPhysical) {
 	switch {
+	case m.whole:
+		VMOVUPS(from, to)
 	case m.lanes == 8:
 		VMASKMOVPS(from, m.vecs[v], to)
 	case v == m.last:
@@ -94,6 +110,8 @@ func (m masks) load(v int, from Mem, to reg.VecPhysical) {
 // store writes vector v of a row.
 func (m masks) store(v int, from reg.VecPhysical, to Mem) {
 	switch {
+	case m.whole:
+		VMOVUPS(from, to)
 	case m.lanes == 8:
 		VMASKMOVPS(from, m.vecs[v], to)
 	case v == m.last:
@@ -101,6 +119,40 @@ func (m masks) store(v int, from reg.VecPhysical, to Mem) {
 	default:
 		VMOVUPS(from, to)
 	}
+}
+
+// storeOr writes a vector of a row, past the caches if stream is set: then all of it counts and it lies on a multiple of its size.
+func (m masks) storeOr(stream bool, from reg.VecPhysical, to Mem) {
+	if stream {
+		VMOVNTPS(from, to)
+		return
+	}
+	m.store(0, from, to)
+}
+
+// storeWhole writes a whole vector, past the caches if stream is set.
+func (s isa) storeWhole(stream bool, from reg.VecPhysical, to Mem) {
+	if stream {
+		VMOVNTPS(from, to)
+		return
+	}
+	VMOVUPS(from, to)
+}
+
+// streamed is the part of a kernel's name that says so.
+func streamed(stream bool) string {
+	if stream {
+		return "Stream"
+	}
+	return ""
+}
+
+// fence writes the kernel that ends a series of stores past the caches.
+func fence() {
+	TEXT("fence", NOSPLIT, "func()")
+	Doc("fence makes stores past the caches visible before whatever is stored next.")
+	SFENCE()
+	RET()
 }
 
 // param returns the memory operand of a scalar parameter.

@@ -22,7 +22,6 @@ var vectorOps = []struct {
 	{"scale", func(_ isa, v, _, alpha, _ reg.VecPhysical) { VMULPS(v, alpha, v) }, false},
 	{"relu", func(_ isa, v, _, _, zero reg.VecPhysical) { VMAXPS(v, zero, v) }, false}, // the second source wins ties and NaN
 	{"reluGrad", func(s isa, v, w, _, zero reg.VecPhysical) {
-		const greater = 30 // ordered, quiet
 		if s.lanes == 16 {
 			VCMPPS(Imm(greater), zero, w, reg.K2)
 			VMOVUPS_Z(v, reg.K2, v)
@@ -91,14 +90,16 @@ func vectors(s isa) {
 	}
 }
 
-// columnsOps are the kernels over rows of channels. The three parameters of the channels are in p. A map computes the vector
-// v of a row from x in v and dy in w; a sum adds to the sums t and u.
-var columnsOps = []struct {
+type columnsOp struct {
 	name string
 	dy   bool
 	maps func(v, w, zero reg.VecPhysical, p []reg.VecPhysical)
 	sums func(v, w, t, u reg.VecPhysical, p []reg.VecPhysical)
-}{
+}
+
+// columnsOps are the kernels over rows of channels. The three parameters of the channels are in p. A map computes the vector
+// v of a row from x in v and dy in w; a sum adds to the sums t and u.
+var columnsOps = []columnsOp{
 	{name: "scaleShift", maps: func(v, _, _ reg.VecPhysical, p []reg.VecPhysical) {
 		VMULPS(p[0], v, v)
 		VADDPS(p[1], v, v)
@@ -130,78 +131,85 @@ var columnsOps = []struct {
 // time. Each of the four rows has sums of its own; together they are added to what lies at y and p1.
 func columns(s isa) {
 	for _, op := range columnsOps {
-		name := op.name + s.name
-		TEXT(name, NOSPLIT,
-			"func(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)")
-		Pragma("noescape")
-		Doc(name + " does one vector of channels, of which mask keeps the first ones.")
-		y, x, dy, stride, rows := reg.RDI, reg.RSI, reg.RDX, reg.RAX, reg.RCX
-		p, maskReg, zero := s.regs[8:11], s.regs[11], s.regs[12]
-		m := s.loadMasks(1, maskReg)
-		m.vecs = []reg.VecPhysical{maskReg}
-		for i, name := range []string{"p0", "p1", "p2"} {
-			Load(Param(name), reg.R8)
-			m.load(0, Mem{Base: reg.R8}, p[i])
+		columnsKernel(s, op, false)
+		if op.maps != nil {
+			columnsKernel(s, op, true)
 		}
-		s.zero(zero)
-		Load(Param("y"), y)
-		Load(Param("x"), x)
-		Load(Param("dy"), dy)
-		Load(Param("stride"), stride)
-		Load(Param("rows"), rows)
-		// The sums of row u of four are in registers 2u and 2u+1.
-		sums := s.regs[:8]
-		v, w := s.regs[13], s.regs[14]
-		if op.sums != nil {
-			for _, r := range sums {
-				s.zero(r)
-			}
-		}
-		row := func(u int) {
-			m.load(0, Mem{Base: x}, v)
-			ADDQ(stride, x)
-			if op.dy {
-				m.load(0, Mem{Base: dy}, w)
-				ADDQ(stride, dy)
-			}
-			if op.sums != nil {
-				op.sums(v, w, sums[2*u], sums[2*u+1], p)
-				return
-			}
-			op.maps(v, w, zero, p)
-			m.store(0, v, Mem{Base: y})
-			ADDQ(stride, y)
-		}
-		SUBQ(Imm(4), rows)
-		JLT(LabelRef("rest"))
-		Label("four")
-		for u := range 4 {
-			row(u)
-		}
-		SUBQ(Imm(4), rows)
-		JGE(LabelRef("four"))
-		Label("rest")
-		ADDQ(Imm(4), rows)
-		JEQ(LabelRef("sums"))
-		Label("one")
-		row(0)
-		DECQ(rows)
-		JNE(LabelRef("one"))
-		Label("sums")
-		if op.sums != nil {
-			for i := range 2 {
-				VADDPS(sums[2+i], sums[i], sums[i])
-				VADDPS(sums[6+i], sums[4+i], sums[4+i])
-				VADDPS(sums[4+i], sums[i], sums[i])
-			}
-			m.load(0, Mem{Base: y}, v)
-			VADDPS(v, sums[0], v)
-			m.store(0, v, Mem{Base: y})
-			Load(Param("p1"), x)
-			VADDPS(p[1], sums[1], v)
-			m.store(0, v, Mem{Base: x})
-		}
-		VZEROUPPER()
-		RET()
 	}
+}
+
+func columnsKernel(s isa, op columnsOp, stream bool) {
+	name := op.name + streamed(stream) + s.name
+	TEXT(name, NOSPLIT,
+		"func(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)")
+	Pragma("noescape")
+	Doc(name + " does one vector of channels, of which mask keeps the first ones.")
+	y, x, dy, stride, rows := reg.RDI, reg.RSI, reg.RDX, reg.RAX, reg.RCX
+	p, maskReg, zero := s.regs[8:11], s.regs[11], s.regs[12]
+	m := s.loadMasks(1, maskReg)
+	m.vecs = []reg.VecPhysical{maskReg}
+	for i, name := range []string{"p0", "p1", "p2"} {
+		Load(Param(name), reg.R8)
+		m.load(0, Mem{Base: reg.R8}, p[i])
+	}
+	s.zero(zero)
+	Load(Param("y"), y)
+	Load(Param("x"), x)
+	Load(Param("dy"), dy)
+	Load(Param("stride"), stride)
+	Load(Param("rows"), rows)
+	// The sums of row u of four are in registers 2u and 2u+1.
+	sums := s.regs[:8]
+	v, w := s.regs[13], s.regs[14]
+	if op.sums != nil {
+		for _, r := range sums {
+			s.zero(r)
+		}
+	}
+	row := func(u int) {
+		m.load(0, Mem{Base: x}, v)
+		ADDQ(stride, x)
+		if op.dy {
+			m.load(0, Mem{Base: dy}, w)
+			ADDQ(stride, dy)
+		}
+		if op.sums != nil {
+			op.sums(v, w, sums[2*u], sums[2*u+1], p)
+			return
+		}
+		op.maps(v, w, zero, p)
+		m.storeOr(stream, v, Mem{Base: y})
+		ADDQ(stride, y)
+	}
+	SUBQ(Imm(4), rows)
+	JLT(LabelRef("rest"))
+	Label("four")
+	for u := range 4 {
+		row(u)
+	}
+	SUBQ(Imm(4), rows)
+	JGE(LabelRef("four"))
+	Label("rest")
+	ADDQ(Imm(4), rows)
+	JEQ(LabelRef("sums"))
+	Label("one")
+	row(0)
+	DECQ(rows)
+	JNE(LabelRef("one"))
+	Label("sums")
+	if op.sums != nil {
+		for i := range 2 {
+			VADDPS(sums[2+i], sums[i], sums[i])
+			VADDPS(sums[6+i], sums[4+i], sums[4+i])
+			VADDPS(sums[4+i], sums[i], sums[i])
+		}
+		m.load(0, Mem{Base: y}, v)
+		VADDPS(v, sums[0], v)
+		m.store(0, v, Mem{Base: y})
+		Load(Param("p1"), x)
+		VADDPS(p[1], sums[1], v)
+		m.store(0, v, Mem{Base: x})
+	}
+	VZEROUPPER()
+	RET()
 }

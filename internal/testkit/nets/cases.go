@@ -25,6 +25,10 @@ var cases = []Case{
 		x := b.relu("r1", b.bn("bn1", b.conv("c1", "x", 3, 8, 1, 1), 8))
 		b.head(b.conv("c2", x, 8, 16, 1, 1), 16)
 	}},
+	{Name: "instance norm", build: func(b *builder) {
+		x := b.conv("c1", "x", 3, 8, 1, 1)
+		b.head(b.conv("c2", b.op("InstanceNormalization", "in", nil, x, b.weight("in.scale", 8), b.weight("in.bias", 8)), 8, 6, 1, 1), 6)
+	}},
 	{Name: "residual blocks", build: func(b *builder) {
 		x := b.relu("r0", b.conv("stem", "x", 3, 8, 1, 1))
 		for _, k := range []string{"l.0", "l.1"} {
