@@ -29,7 +29,8 @@ type Shape struct {
 	OH, OW                               int // the output's height and width
 	StrideH, StrideW, DilH, DilW         int
 	PadTop, PadLeft, PadBottom, PadRight int
-	Group                                int // divides C and O
+	Group                                int  // divides C and O
+	Direct                               bool // no Winograd, whose last digits are less exact
 }
 
 // Out returns the output height and width that the other fields imply.

@@ -29,12 +29,12 @@ type pointPlan struct {
 	pixels, width  int  // of the batch; elements of a row of sums
 	blocks, chunks int  // of rows; of pixels, with sums of their own
 	inPlace        bool // the first chunk's sums are dw
-	packed         bool // the other operand is copied too: rows at such distances would share the sets of a cache
+	packed         bool // the other operand is copied too: where it has many channels, panels of it are far from each other in memory
 }
 
 func pointPlanOf(s Shape) pointPlan {
 	p := pointPlan{s: s, pixels: s.N * s.OH * s.OW, turned: s.C < s.O, rows: min(s.C, s.O), cols: max(s.C, s.O)}
-	p.width, p.packed = roundUp(p.cols), p.cols%256 == 0
+	p.width, p.packed = roundUp(p.cols), p.cols >= 192
 	p.blocks = (p.rows + rowBlock - 1) / rowBlock
 	p.chunks = max(1, min((minTasks+p.blocks-1)/p.blocks, 4*maxPartial/(p.rows*p.width), p.pixels/(2*pixelBlock)))
 	p.inPlace = !p.turned && p.cols == p.width
@@ -46,8 +46,15 @@ func (p *pointPlan) partials() int { return p.chunks * p.rows * p.width }
 
 // workerLen is the memory of one worker: a block of dy and one of x.
 func (p *pointPlan) workerLen() int {
-	return roundUp(pixelBlock*(rowBlock+kernel.Lanes)+kernel.Slack) + pixelBlock*3*kernel.Lanes
+	n := roundUp(pixelBlock*(rowBlock+kernel.Lanes) + kernel.Slack)
+	if p.packed {
+		n += pixelBlock * p.otherPitch()
+	}
+	return n
 }
+
+// otherPitch is the distance of copied pixels of the other operand.
+func (p *pointPlan) otherPitch() int { return p.width + kernel.Lanes }
 
 func (p *pointPlan) scratch(workers int) int {
 	return p.partials() + workers*p.workerLen() + 2*kernel.Lanes
@@ -95,7 +102,8 @@ func (j *pointJob[T]) row(chunk, r int) []T {
 // tasks does pieces lo to hi: each some output channels over the pixels of one chunk.
 func (j *pointJob[T]) tasks(worker, lo, hi int) {
 	memory := kernel.Align(j.memory)[worker*j.workerLen():][:j.workerLen()]
-	right, left := memory[:pixelBlock*3*kernel.Lanes], memory[pixelBlock*3*kernel.Lanes:]
+	size := roundUp(pixelBlock*(rowBlock+kernel.Lanes) + kernel.Slack)
+	left, right := memory[:size], memory[size:]
 	clear(left[len(left)-kernel.Slack:])
 	copied, other := j.dy, j.x
 	if j.turned {
@@ -118,17 +126,16 @@ func (j *pointJob[T]) tasks(worker, lo, hi int) {
 			for i := range n {
 				copy(left[i*pitch:][:r1-r0], copied[leftAt+i/each*leftSeg+i%each*leftStep+r0:])
 			}
+			b, bStep, bSeg := other[rightAt:], rightStep, rightSeg
+			if j.packed {
+				for i := range n {
+					copy(right[i*j.otherPitch():][:j.cols], b[i/each*bSeg+i%each*bStep:])
+				}
+				b, bStep, bSeg = right, j.otherPitch(), each*j.otherPitch()
+			}
 			for col := 0; col < j.cols; {
 				nr := kernel.PanelWidth[T](j.cols - col)
-				cols := min(nr, j.cols-col)
-				b, bStep, bSeg := other[rightAt+col:], rightStep, rightSeg
-				if j.packed {
-					for i := range n {
-						copy(right[i*nr:][:cols], b[i/each*bSeg+i%each*bStep:])
-					}
-					b, bStep, bSeg = right, nr, each*nr
-				}
-				kernel.Outer(to[col:], j.width, left, pitch, each*pitch, b, bStep, bSeg, segs, each, r1-r0, nr, cols, pixel > first)
+				kernel.Outer(to[col:], j.width, left, pitch, each*pitch, b[col:], bStep, bSeg, segs, each, r1-r0, nr, min(nr, j.cols-col), pixel > first)
 				col += nr
 			}
 			pixel += n

@@ -16,8 +16,11 @@ const (
 	// minTasks is how many independent pieces of work there should be; where large weights leave few chunks, the
 	// weights are cut too.
 	minTasks = 8
-	// pairLen is about how many elements of x and dy one stripe covers: 32 KiB of float32, so they stay in a first-level cache.
-	pairLen = 8 << 10
+	// pairLen is about how many elements of x and dy one stripe covers: 32 KiB of float32, so they stay in a first-level cache. Sums of
+	// more than manySums elements do not, and are read and written for every stripe: then stripes are as long as a second-level cache allows.
+	pairLen  = 8 << 10
+	manySums = 32 << 10
+	longPair = 96 << 10
 	// blockRows is the most weight rows of one task's block.
 	blockRows = 96
 )
@@ -48,7 +51,11 @@ func planWeights(s Shape) weightPlan {
 	}
 	p.outs = roundUp(p.out)
 	row := p.width()*p.c*p.stepH + p.cols*s.O
-	p.stripe = p.even(pairLen / row)
+	pair := pairLen
+	if p.partial() > manySums {
+		pair = longPair
+	}
+	p.stripe = p.even(pair / row)
 	p.blocks = p.group * p.taps * ((p.run + blockRows - 1) / blockRows)
 	p.chunks = max(1, min(maxChunks, maxPartial/p.partial(), p.units()))
 	p.parts = min((minTasks+p.chunks-1)/p.chunks, p.blocks)

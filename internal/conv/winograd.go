@@ -26,7 +26,7 @@ const (
 
 // winograd tells whether a convolution and its data gradient are computed this way: a question of its shape alone.
 func (s Shape) winograd() bool {
-	if s.KH != 3 || s.KW != 3 || s.StrideH != 1 || s.StrideW != 1 || s.DilH != 1 || s.DilW != 1 || s.Group != 1 ||
+	if s.Direct || s.KH != 3 || s.KW != 3 || s.StrideH != 1 || s.StrideW != 1 || s.DilH != 1 || s.DilW != 1 || s.Group != 1 ||
 		max(s.PadTop, s.PadLeft, s.PadBottom, s.PadRight) > 2 || min(s.C, s.O) < 16 {
 		return false
 	}

@@ -341,7 +341,7 @@ func lowerConv(b *builder, n *ir.Node) error {
 	if err != nil {
 		return err
 	}
-	s := conv.Shape{N: xs[0], H: xs[1], W: xs[2], C: xs[3], O: ws[0], KH: ws[1], KW: ws[2], Group: a.Group}
+	s := conv.Shape{N: xs[0], H: xs[1], W: xs[2], C: xs[3], O: ws[0], KH: ws[1], KW: ws[2], Group: a.Group, Direct: b.cfg.Direct}
 	s.StrideH, s.StrideW = pair(a.Strides, 1)
 	s.DilH, s.DilW = pair(a.Dilations, 1)
 	s.PadTop, s.PadLeft = pair(a.Begin, 0)

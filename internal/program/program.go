@@ -77,6 +77,7 @@ type Config struct {
 	Loss     string         // a scalar value to differentiate; "" for a forward pass alone
 	Wrt      []string       // inputs and weights to differentiate it with respect to
 	Outputs  []string       // values to keep besides the graph's outputs
+	Direct   bool           // convolutions by direct sums alone, for comparisons in the last digits
 	// NonNegative are inputs that are never below zero, as masks are; what follows from that may be used.
 	NonNegative []string
 	Skip        []string // names of Passes to leave out, to compare with
