@@ -77,12 +77,33 @@ func (m *Model) At(sel space.Selection) Cost {
 						}
 					}
 				}
+				for _, cell := range f.cells {
+					n += cell.at(masks, counts)
+				}
 				v *= n
 			}
 			*c.at(k) += v
 		}
 	}
 	return c
+}
+
+// at is what a cell adds at hard masks, of which counts has the sums.
+func (c *cell) at(masks [][]bool, counts []int64) int64 {
+	n := c.each
+	for _, g := range c.groups {
+		n *= counts[g]
+	}
+	for _, o := range c.combos {
+		there := true
+		for i, g := range c.groups {
+			there = there && masks[g][o.elems[i]]
+		}
+		if there {
+			n += o.n
+		}
+	}
+	return n
 }
 
 func (t *term) present(masks [][]bool) bool {
@@ -137,7 +158,7 @@ func (m *Model) Eval(k Metric, masks [][]float64, grad [][]float64) float64 {
 					d *= v
 				}
 			}
-			f.back(d, dsums, grad)
+			f.back(d, masks, sums, dsums, grad)
 		}
 		t.back(product, masks, grad)
 	}
@@ -159,16 +180,61 @@ func (f *form) eval(masks [][]float64, sums []float64) float64 {
 			v += float64(c) * masks[p.group][i]
 		}
 	}
+	for i := range f.cells {
+		v += f.cells[i].eval(masks, sums)
+	}
 	return v
 }
 
+func (c *cell) eval(masks [][]float64, sums []float64) float64 {
+	v := float64(c.each)
+	for _, g := range c.groups {
+		v *= sums[g]
+	}
+	for _, o := range c.combos {
+		m := float64(o.n)
+		for i, g := range c.groups {
+			m *= masks[g][o.elems[i]]
+		}
+		v += m
+	}
+	return v
+}
+
+// back adds d times the derivative of the cell.
+func (c *cell) back(d float64, masks [][]float64, sums, dsums []float64, grad [][]float64) {
+	for i, g := range c.groups {
+		m := d * float64(c.each)
+		for j, h := range c.groups {
+			if j != i {
+				m *= sums[h]
+			}
+		}
+		dsums[g] += m
+	}
+	for _, o := range c.combos {
+		for i, g := range c.groups {
+			m := d * float64(o.n)
+			for j, h := range c.groups {
+				if j != i {
+					m *= masks[h][o.elems[j]]
+				}
+			}
+			grad[g][o.elems[i]] += m
+		}
+	}
+}
+
 // back adds d times the derivative of the form.
-func (f *form) back(d float64, dsums []float64, grad [][]float64) {
+func (f *form) back(d float64, masks [][]float64, sums, dsums []float64, grad [][]float64) {
 	for _, p := range f.parts {
 		dsums[p.group] += d * float64(p.each)
 		for i, c := range p.coef {
 			grad[p.group][i] += d * float64(c)
 		}
+	}
+	for i := range f.cells {
+		f.cells[i].back(d, masks, sums, dsums, grad)
 	}
 }
 

@@ -1,6 +1,8 @@
 package cost
 
 import (
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -22,10 +24,11 @@ type term struct {
 	alive [][]space.BlockRef
 }
 
-// form is the size of an axis as a function of the masks: base + Σ over parts.
+// form is the size of an axis as a function of the masks: base + Σ over parts + Σ over cells.
 type form struct {
 	base  int64
 	parts []part
+	cells []cell
 }
 
 // part is what one group adds to a size: each times the sum of its masks, or, where elements have different numbers of positions, the
@@ -36,10 +39,24 @@ type part struct {
 	coef  []int64
 }
 
+// cell is what positions that depend on several groups add to a size: each times the product of the sums of the groups' masks, where they come in
+// all combinations equally often, or else the sum over combinations of their number times the product of the masks.
+type cell struct {
+	groups []int32
+	each   int64
+	combos []combo
+}
+
+type combo struct {
+	elems []int32 // by group of the cell
+	n     int64
+}
+
 // entry is a term with the metric it belongs to and the node it is charged to.
 type entry struct {
 	node   *ir.Node
 	metric Metric
+	weight string // of parameters
 	term
 }
 
@@ -50,7 +67,7 @@ type accountant struct {
 	shapes  map[string]ir.ValueInfo
 	entries []entry
 	errs    []error
-	forms   map[*space.Ref]form // by axis, which axes that agree share
+	forms   map[*[]space.Ref]form // by axis, which axes that agree share
 }
 
 // layers has a row for each operator that multiplies and accumulates: the axes whose sizes multiply to its MACs besides those of its output,
@@ -104,8 +121,8 @@ var settings = map[string][]int{
 // views write nothing.
 var views = map[string]bool{"Identity": true, "Dropout": true, "Reshape": true, "Flatten": true, "Squeeze": true, "Unsqueeze": true}
 
-// account lists the terms of g, in graph order.
-func account(g *ir.Graph, s *space.Space) ([]entry, error) {
+// account lists the terms of g, in graph order; of parameters alone where only says so: those need no sizes of values.
+func account(g *ir.Graph, s *space.Space, only ...Metric) ([]entry, error) {
 	bind := map[string]int{}
 	for _, v := range g.Inputs {
 		if len(v.Shape) > 0 && !v.Shape[0].Known() && v.Shape[0].Sym != "?" {
@@ -116,7 +133,7 @@ func account(g *ir.Graph, s *space.Space) ([]entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cost: %w", err)
 	}
-	a := &accountant{g: g, s: s, shapes: shapes, forms: map[*space.Ref]form{}}
+	a := &accountant{g: g, s: s, shapes: shapes, forms: map[*[]space.Ref]form{}}
 	consumers := ir.Consumers(g)
 	live := reached(g)
 	readers := map[string][]ir.Use{} // parameters by weight
@@ -124,10 +141,12 @@ func account(g *ir.Graph, s *space.Space) ([]entry, error) {
 		if !live[n] {
 			continue
 		}
-		if inner, ok := layers[n.Op]; ok && ir.Standard(n.Domain) {
-			a.macs(n, inner(a, n))
+		if len(only) == 0 {
+			if inner, ok := layers[n.Op]; ok && ir.Standard(n.Domain) {
+				a.macs(n, inner(a, n))
+			}
+			a.bytes(n, consumers)
 		}
-		a.bytes(n, consumers)
 		for i, v := range n.Inputs {
 			if w := g.Weights[v]; w != nil && isFloat(w.DType) && len(w.Shape) > 0 && !slices.Contains(settings[n.Op], i) {
 				readers[v] = append(readers[v], ir.Use{Node: n, Input: i})
@@ -196,7 +215,7 @@ func (a *accountant) macs(n *ir.Node, inner [][2]int) {
 		a.fault(n, "the shape of its output is not known; give the graph's inputs a fixed size")
 		return
 	}
-	a.entries = append(a.entries, entry{n, MACs, t})
+	a.entries = append(a.entries, entry{node: n, metric: MACs, term: t})
 }
 
 func (a *accountant) bytes(n *ir.Node, consumers map[string][]ir.Use) {
@@ -215,7 +234,7 @@ func (a *accountant) bytes(n *ir.Node, consumers map[string][]ir.Use) {
 		for axis := range info.Shape {
 			a.times(n, &t, v, axis)
 		}
-		a.entries = append(a.entries, entry{n, Bytes, t})
+		a.entries = append(a.entries, entry{node: n, metric: Bytes, term: t})
 	}
 }
 
@@ -225,7 +244,7 @@ func (a *accountant) params(w string, uses []ir.Use) {
 	for axis := range a.g.Weights[w].Shape {
 		a.times(n, &t, w, axis)
 	}
-	a.entries = append(a.entries, entry{n, Params, t})
+	a.entries = append(a.entries, entry{node: n, metric: Params, weight: w, term: t})
 }
 
 // times multiplies a term by the size of one axis.
@@ -262,31 +281,101 @@ func mul(x, y int64) (int64, bool) {
 
 // form counts the positions of an axis by group and element.
 func (a *accountant) form(axis space.Axis) form {
-	if f, ok := a.forms[&axis[0]]; ok && f.size(a.s) == int64(len(axis)) {
+	if f, ok := a.forms[&axis[0]]; ok {
 		return f
 	}
 	var f form
 	at := map[int32]int{}
-	for _, r := range axis {
-		if r.Fixed() {
+	cells := map[string]*cellCount{}
+	var order []*cellCount
+	refs := make([]space.Ref, 0, len(axis))
+	var key []byte
+	for p := range axis.Len() {
+		refs = refs[:0]
+		for _, layer := range axis {
+			if r := layer[p]; !r.Fixed() && !slices.Contains(refs, r) {
+				refs = append(refs, r)
+			}
+		}
+		switch len(refs) {
+		case 0:
 			f.base++
-			continue
+		case 1:
+			r := refs[0]
+			i, ok := at[r.Group]
+			if !ok {
+				i = len(f.parts)
+				at[r.Group] = i
+				f.parts = append(f.parts, part{group: r.Group, coef: make([]int64, a.s.Groups[r.Group].N)})
+			}
+			f.parts[i].coef[r.Elem]++
+		default:
+			slices.SortFunc(refs, func(x, y space.Ref) int { return cmp.Or(cmp.Compare(x.Group, y.Group), cmp.Compare(x.Elem, y.Elem)) })
+			key = key[:0]
+			for _, r := range refs {
+				key = binary.LittleEndian.AppendUint32(key, uint32(r.Group))
+			}
+			c := cells[string(key)]
+			if c == nil {
+				c = &cellCount{at: map[string]int{}}
+				for _, r := range refs {
+					c.groups = append(c.groups, r.Group)
+				}
+				cells[string(key)] = c
+				order = append(order, c)
+			}
+			c.count(refs)
 		}
-		i, ok := at[r.Group]
-		if !ok {
-			i = len(f.parts)
-			at[r.Group] = i
-			f.parts = append(f.parts, part{group: r.Group, coef: make([]int64, a.s.Groups[r.Group].N)})
-		}
-		f.parts[i].coef[r.Elem]++
 	}
 	for i := range f.parts {
 		if p := &f.parts[i]; uniform(p.coef) {
 			p.each, p.coef = p.coef[0], nil
 		}
 	}
+	for _, c := range order {
+		f.cells = append(f.cells, c.reduce(a.s))
+	}
 	a.forms[&axis[0]] = f
 	return f
+}
+
+// cellCount is a cell while its positions are counted.
+type cellCount struct {
+	cell
+	at map[string]int // place in combos, by elements
+}
+
+func (c *cellCount) count(refs []space.Ref) {
+	var key []byte
+	for _, r := range refs {
+		key = binary.LittleEndian.AppendUint32(key, uint32(r.Elem))
+	}
+	i, ok := c.at[string(key)]
+	if !ok {
+		i = len(c.combos)
+		c.at[string(key)] = i
+		elems := make([]int32, len(refs))
+		for k, r := range refs {
+			elems[k] = r.Elem
+		}
+		c.combos = append(c.combos, combo{elems: elems})
+	}
+	c.combos[i].n++
+}
+
+// reduce writes a cell that holds all combinations equally often as a product of sums.
+func (c *cellCount) reduce(s *space.Space) cell {
+	full := int64(1)
+	for i, g := range c.groups {
+		var ok bool
+		if full, ok = mul(full, int64(s.Groups[g].N)); !ok || i > 0 && c.groups[i-1] == g {
+			return c.cell
+		}
+	}
+	if full != int64(len(c.combos)) || slices.ContainsFunc(c.combos, func(o combo) bool { return o.n != c.combos[0].n }) {
+		return c.cell
+	}
+	return cell{groups: c.groups, each: c.combos[0].n}
 }
 
 // size is the form with every element there.
@@ -296,6 +385,16 @@ func (f form) size(s *space.Space) int64 {
 		n += p.each * int64(s.Groups[p.group].N)
 		for _, c := range p.coef {
 			n += c
+		}
+	}
+	for _, c := range f.cells {
+		v := c.each
+		for _, g := range c.groups {
+			v *= int64(s.Groups[g].N)
+		}
+		n += v
+		for _, o := range c.combos {
+			n += o.n
 		}
 	}
 	return n

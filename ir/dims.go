@@ -125,6 +125,18 @@ func (m monomial) divide(e monomial) (d Dim, ok bool) {
 	return monomial{m.coef / e.coef, rest}.dim(), true
 }
 
+// Over is d/e where that is a whole number or a product of symbols; ok is false elsewhere.
+func (d Dim) Over(e Dim) (q Dim, ok bool) {
+	if d.Sym == "?" || e.Sym == "?" || e.Known() && e.Size <= 0 {
+		return unknown, false
+	}
+	q, ok = monomialOf(d).divide(monomialOf(e))
+	return q, ok && q.Sym != "?"
+}
+
+// Times is n·d.
+func (d Dim) Times(n int) Dim { return monomialOf(d).times(num(n)).dim() }
+
 func mulInt(a, b int) (int, bool) {
 	if a == 0 || b == 0 {
 		return 0, true

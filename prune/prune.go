@@ -30,7 +30,7 @@ func Apply(g *ir.Graph, s *space.Space, sel space.Selection) (*ir.Graph, error) 
 	}
 	weightless := *g
 	weightless.Weights = map[string]*ir.Tensor{}
-	c := &cutter{g: g, s: s, masks: sel.Masks(s), shapes: shapes, consumers: ir.Consumers(g), out: weightless.Clone()}
+	c := &cutter{g: g, s: s, masks: sel.Masks(s), shapes: shapes, consumers: ir.Consumers(g), producers: ir.Producers(g), out: weightless.Clone()}
 	if err := c.checkSpace(); err != nil {
 		return nil, err
 	}
@@ -52,6 +52,7 @@ type cutter struct {
 	masks     [][]bool
 	shapes    map[string]ir.ValueInfo // of g
 	consumers map[string][]ir.Use     // of g
+	producers map[string]*ir.Node     // of g
 	out       *ir.Graph               // first without weights but those that are restated; the others are copied once, when it is clear what stays
 }
 
@@ -60,8 +61,8 @@ func (c *cutter) checkSpace() error {
 	for v, axes := range c.s.Axes {
 		shape := c.shape(v)
 		for i, axis := range axes {
-			if axis != nil && (i >= len(shape) || shape[i] != ir.Dim{Size: len(axis)}) {
-				return fmt.Errorf("prune: %q: the space has %d positions on axis %d, the graph has %v; find the space of this graph", v, len(axis), i, shape)
+			if axis != nil && (i >= len(shape) || !fits(shape[i], axis)) {
+				return fmt.Errorf("prune: %q: the space has %d positions on axis %d, the graph has %v; find the space of this graph", v, axis.Len(), i, shape)
 			}
 		}
 	}
@@ -73,6 +74,15 @@ func (c *cutter) checkSpace() error {
 		}
 	}
 	return nil
+}
+
+// fits tells whether an axis of size d may have this description: as many positions, or, where symbols multiply them, a period of so many.
+func fits(d ir.Dim, axis space.Axis) bool {
+	if d.Known() {
+		return d.Size == axis.Len()
+	}
+	_, ok := d.Over(ir.Dim{Size: axis.Len()})
+	return ok
 }
 
 func (c *cutter) shape(v string) ir.Shape {
@@ -95,21 +105,27 @@ func (c *cutter) node(id string) *ir.Node {
 // kept lists the positions of an axis that stay, ascending; all is true when none goes.
 func (c *cutter) kept(v string, axis int) (positions []int, all bool) {
 	refs := c.s.Axis(v, axis)
-	for i, r := range refs {
-		if r.Fixed() || c.masks[r.Group][r.Elem] {
-			positions = append(positions, i)
+	for p := range refs.Len() {
+		if refs.Kept(p, c.masks) {
+			positions = append(positions, p)
 		}
 	}
-	return positions, len(positions) == len(refs)
+	return positions, len(positions) == refs.Len()
 }
 
 // size is how many positions of an axis stay.
 func (c *cutter) size(v string, axis int) ir.Dim {
-	if c.s.Axis(v, axis) == nil {
-		return c.shape(v)[axis]
+	d := c.shape(v)[axis]
+	refs := c.s.Axis(v, axis)
+	if refs == nil {
+		return d
 	}
 	positions, _ := c.kept(v, axis)
-	return ir.Dim{Size: len(positions)}
+	if d.Known() {
+		return ir.Dim{Size: len(positions)}
+	}
+	period, _ := d.Over(ir.Dim{Size: refs.Len()})
+	return period.Times(len(positions))
 }
 
 // dropBlocks takes out the residual branches that were not selected: whoever read x + f(x) reads x. A sum that is an output of the graph keeps its

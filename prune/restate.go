@@ -16,10 +16,13 @@ var restatements = map[string]func(c *cutter, n, was *ir.Node) ([]*ir.Node, erro
 	"Reshape": (*cutter).restateTarget,
 	"Expand":  (*cutter).restateTarget,
 	"Resize":  (*cutter).restateSizes,
-	"Slice":   (*cutter).restateSlice,
-	"Split":   (*cutter).restateSplit,
-	"Gather":  (*cutter).restateGather,
-	"Pad":     (*cutter).restatePad,
+
+	"ConstantOfShape": (*cutter).restateFilled,
+
+	"Slice":  (*cutter).restateSlice,
+	"Split":  (*cutter).restateSplit,
+	"Gather": (*cutter).restateGather,
+	"Pad":    (*cutter).restatePad,
 }
 
 func (c *cutter) restateNodes() error {
@@ -62,7 +65,7 @@ func (c *cutter) constant(n *ir.Node, i int, t *ir.Tensor) {
 		n.Inputs = append(n.Inputs, "")
 	}
 	name := n.Inputs[i]
-	if name == "" || len(c.consumers[name]) != 1 {
+	if name == "" || c.g.Weights[name] != nil && len(c.consumers[name]) != 1 {
 		if name == "" {
 			name = n.ID()
 		}
@@ -113,33 +116,80 @@ func (c *cutter) restateSizes(n, was *ir.Node) ([]*ir.Node, error) {
 	})
 }
 
-// restateList writes the sizes that are left over those in the constant that is the given input, where there is one. axis is the axis
+// restateFilled does the same for the shape of a constant.
+func (c *cutter) restateFilled(n, was *ir.Node) ([]*ir.Node, error) {
+	return nil, c.restateList(n, was, 0, func(i, _ int) int { return i })
+}
+
+// restateList writes the sizes that are left over those in the constants that make up the given input, where there is one. axis is the axis
 // of the output that element i of so many speaks of.
 func (c *cutter) restateList(n, was *ir.Node, input int, axis func(i, size int) int) error {
 	out := was.Outputs[0]
-	t := c.g.Weights[was.Input(input)]
-	if t == nil {
-		return nil
-	}
-	list, err := t.Ints()
-	if err != nil {
-		return fmt.Errorf("%s: target shape: %w", n.Label(), err)
+	size := c.listSize(was.Input(input))
+	if was.Input(input) == "" || size < 0 {
+		return nil // no axis that loses positions is stated there (package space)
 	}
 	shape := c.shape(out)
-	fresh, changed := append([]int64(nil), list...), false
-	for i, size := range list {
-		if a := axis(i, len(list)); size > 0 && shape[a] == (ir.Dim{Size: int(size)}) {
-			fresh[i] = int64(c.size(out, a).Size)
-			changed = changed || fresh[i] != size
+	for i := range size {
+		a := axis(i, size)
+		if a < 0 || c.s.Axis(out, a) == nil {
+			continue
 		}
-	}
-	if changed {
-		c.constant(n, input, ir.Vector64(fresh...))
+		at, in, index, ok := space.Stated(c.g, c.producers, c.listSize, was, input, i)
+		if !ok {
+			continue // computed from a value that loses the same positions
+		}
+		name := at.Inputs[in]
+		list, err := c.g.Weights[name].Ints()
+		if err != nil {
+			return fmt.Errorf("%s: target shape: %w", n.Label(), err)
+		}
+		// 0 copies a size, which may be that of an axis with other positions; −1 and (Expand) 1 mean the same as before.
+		stated := list[index] > 0 && shape[a] == ir.Dim{Size: int(list[index])} ||
+			list[index] == 0 && was.Is("Reshape") && shape[a].Known() && was.Attrs.Int("allowzero", 0) == 0 && c.size(was.Input(0), a) != c.size(out, a)
+		if left := c.size(out, a); stated && left != shape[a] || stated && list[index] == 0 {
+			c.restateEntry(n, was, at, in, index, int64(left.Size))
+		}
 	}
 	return nil
 }
 
-// restateSlice: what is kept of a range of positions is a range again.
+// restateEntry writes one number into a constant that node at reads, under a name of its own where others read it.
+func (c *cutter) restateEntry(n, was, at *ir.Node, in, index int, to int64) {
+	if at != was {
+		if n = c.outNode(at.ID()); n == nil {
+			return
+		}
+	}
+	t := c.g.Weights[at.Inputs[in]]
+	if done := c.out.Weights[n.Inputs[in]]; done != nil {
+		t = done // an entry before this one
+	}
+	list, _ := t.Ints()
+	fresh := append([]int64(nil), list...)
+	fresh[index] = to
+	c.constant(n, in, ir.Ints64(fresh, t.Shape...))
+}
+
+func (c *cutter) outNode(id string) *ir.Node {
+	for _, n := range c.out.Nodes {
+		if n.ID() == id {
+			return n
+		}
+	}
+	return nil
+}
+
+// listSize is the length of a list of whole numbers, −1 where it is not known.
+func (c *cutter) listSize(v string) int {
+	if s := c.shape(v); len(s) == 1 && s[0].Known() {
+		return s[0].Size
+	}
+	return -1
+}
+
+// restateSlice: what is kept of a range of positions is a range again. What is kept of every so many may not be: that slice, which cuts nothing
+// else, becomes a gather.
 func (c *cutter) restateSlice(n, was *ir.Node) ([]*ir.Node, error) {
 	x := was.Input(0)
 	attrs, err := ir.SliceOf(c.g, was, c.shape(x))
@@ -158,9 +208,22 @@ func (c *cutter) restateSlice(n, was *ir.Node) ([]*ir.Node, error) {
 		}
 		if c.s.Axis(x, axis) != nil {
 			positions, all := c.kept(x, axis)
+			if step != 1 && !all {
+				var from []int64
+				for i := range attrs.Len(axis) {
+					if at, there := slices.BinarySearch(positions, start+i*step); there {
+						from = append(from, int64(at))
+					}
+				}
+				n.Op, n.Inputs, n.Attrs = "Gather", []string{n.Inputs[0], ""}, ir.Attrs{"axis": ir.IntAttr(int64(axis))}
+				c.constant(n, 1, ir.Vector64(from...))
+				return nil, nil
+			}
 			moved = moved || !all
-			start, _ = slices.BinarySearch(positions, start)
-			stop, _ = slices.BinarySearch(positions, stop)
+			if step == 1 {
+				start, _ = slices.BinarySearch(positions, start)
+				stop, _ = slices.BinarySearch(positions, stop)
+			}
 		}
 		if stop < 0 { // a negative step that runs to the first position
 			stop = -d.Size - 1
@@ -234,7 +297,7 @@ func (c *cutter) restateGather(n, was *ir.Node) ([]*ir.Node, error) {
 	moved := make([]int64, 0, len(at))
 	for i, p := range at {
 		if refs := c.s.Axis(was.Outputs[0], axis); refs != nil && len(table.Shape) == 1 {
-			if r := refs[i]; !r.Fixed() && !c.masks[r.Group][r.Elem] {
+			if !refs.Kept(i, c.masks) {
 				continue
 			}
 		}

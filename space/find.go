@@ -22,7 +22,7 @@ func Find(g *ir.Graph, o Options) (*Space, error) {
 		g: g, o: o, shapes: shapes,
 		axes: map[string][]label{}, given: map[string][]bool{},
 		consumers: ir.Consumers(g), producers: ir.Producers(g),
-		outputs: map[string]bool{}, order: map[*ir.Node]int{},
+		outputs: map[string]bool{}, order: map[*ir.Node]int{}, stated: map[entry]label{},
 	}
 	for _, v := range g.Outputs {
 		f.outputs[v.Name] = true
@@ -41,7 +41,7 @@ func Find(g *ir.Graph, o Options) (*Space, error) {
 			}
 		}
 	}
-	return f.collect(), nil
+	return f.collect()
 }
 
 // finder is the state of one Find.
@@ -64,6 +64,14 @@ type finder struct {
 	origins []origin
 	ties    []knot
 	uses    []place
+	roles   []role
+	stated  map[entry]label
+}
+
+// role says what the positions of an axis are for, which names their group.
+type role struct {
+	at   label
+	what string
 }
 
 // origin is an axis whose positions were made: a layer's output.
@@ -72,7 +80,17 @@ type origin struct {
 	axis  int
 	node  *ir.Node
 	at    label
+	rank  rank
 }
+
+// rank orders origins by who names a group: the layers that write to it, or else a pad, or else an operand that no layer made.
+type rank uint8
+
+const (
+	layer rank = iota
+	padded
+	operand
+)
 
 // place is a Use before groups exist.
 type place struct {
@@ -82,6 +100,7 @@ type place struct {
 	weight      string
 	weightAxis  int
 	weightElems label
+	mean        bool
 }
 
 // visit runs the rule of n's operator. Outputs without a description afterwards stay whole.
@@ -141,20 +160,34 @@ func (f *finder) shape(v string) ir.Shape {
 	return f.shapes[v].Shape
 }
 
-// in describes input i of n, one label per axis. A weight in a place where no rule expects one keeps all its positions.
+// in describes input i of n, one label per axis.
 func (f *finder) in(n *ir.Node, i int) []label {
 	v := n.Input(i)
-	rank := len(f.shape(v))
-	if f.isWeight(v) {
-		for axis := range rank {
-			f.give(v, axis, nil, n, "reads it as a constant")
-		}
-	}
-	axes := make([]label, rank)
-	if !f.isWeight(v) {
-		copy(axes, f.axes[v])
+	axes := make([]label, len(f.shape(v)))
+	for axis := range axes {
+		axes[axis] = f.label(v, axis)
 	}
 	return axes
+}
+
+// label is one axis of a weight or of a value that has been visited. A weight that nobody has described yet gets positions of its own.
+func (f *finder) label(v string, axis int) label {
+	if w, ok := f.g.Weights[v]; ok {
+		f.describe(v)
+		if axis >= len(w.Shape) {
+			return nil
+		}
+		if !f.given[v][axis] {
+			f.given[v][axis] = true
+			if w.Shape[axis] > 1 && w.DType.IsFloat() {
+				f.axes[v][axis] = f.fresh(nil, v, axis, w.Shape[axis], operand)
+			}
+		}
+	}
+	if axes := f.axes[v]; axis < len(axes) {
+		return axes[axis]
+	}
+	return nil
 }
 
 // out describes output 0 of n.
@@ -184,13 +217,22 @@ func (f *finder) produce(n *ir.Node, w string, axis int) label {
 	f.describe(w)
 	if !f.given[w][axis] {
 		f.given[w][axis] = true
-		f.axes[w][axis] = f.fresh(n, w, axis, f.g.Weights[w].Shape[axis])
+		f.axes[w][axis] = f.fresh(n, w, axis, f.g.Weights[w].Shape[axis], layer)
 	}
 	return f.axes[w][axis]
 }
 
 // fresh makes the positions of a new axis; nil, positions that stay, when there would be too many to follow.
-func (f *finder) fresh(n *ir.Node, value string, axis, size int) label {
+func (f *finder) fresh(n *ir.Node, value string, axis, size int, r rank) label {
+	l := f.atoms(size)
+	if l != nil {
+		f.origins = append(f.origins, origin{value, axis, n, l, r})
+	}
+	return l
+}
+
+// atoms makes leaves for an axis that no layer makes.
+func (f *finder) atoms(size int) label {
 	if size == 0 || len(f.sets.parent)+size > maxAtoms {
 		return nil
 	}
@@ -199,7 +241,6 @@ func (f *finder) fresh(n *ir.Node, value string, axis, size int) label {
 	for i := range l {
 		l[i] = first + int32(i)
 	}
-	f.origins = append(f.origins, origin{value, axis, n, l})
 	return l
 }
 
@@ -208,5 +249,16 @@ func (f *finder) use(n *ir.Node, input, axis int, l label, w string, weightAxis 
 	if l == nil {
 		return
 	}
-	f.uses = append(f.uses, place{n, input, axis, l, w, weightAxis, wl})
+	f.uses = append(f.uses, place{n, input, axis, l, w, weightAxis, wl, false})
+}
+
+// average notes that n takes the mean over the positions l of its input 0.
+func (f *finder) average(n *ir.Node, axis int, l label) {
+	switch {
+	case l == nil:
+	case !f.shape(n.Input(0))[axis].Known():
+		f.freeze(l, n, "takes the mean over them and over what has no known size")
+	default:
+		f.uses = append(f.uses, place{node: n, axis: axis, elems: l, mean: true})
+	}
 }

@@ -53,17 +53,17 @@ func TestFindTiesWhatHangsTogether(t *testing.T) {
 		},
 		{
 			name:   "depthwise with a multiplier",
-			widths: []string{"expand 8"},
+			widths: []string{"expand.groups+1 8", "dw 2"},
 			frozen: []string{"output"},
 		},
 		{
 			name:   "few wide groups have a pattern within the group",
-			widths: []string{"c1 8", "grouped 6"},
+			widths: []string{"c1 8", "c1.groups+1 2", "grouped 6"},
 			frozen: []string{"output"},
 		},
 		{
 			name:   "many narrow groups go as wholes",
-			widths: []string{"c1 8"},
+			widths: []string{"c1 2", "c1.groups+1 8", "grouped 4"},
 			frozen: []string{"output"},
 		},
 		{
@@ -83,7 +83,7 @@ func TestFindTiesWhatHangsTogether(t *testing.T) {
 		},
 		{
 			name:   "channel shuffle ties the halves",
-			widths: []string{"c1 4"},
+			widths: []string{"c1 4", "c1#2 2"},
 			frozen: []string{"output"},
 		},
 		{
@@ -241,10 +241,12 @@ func TestFindKeepsGroupsWholeOnEveryAxis(t *testing.T) {
 			for i, axis := range axes {
 				seen := map[space.Ref]bool{}
 				count := map[int32]int{}
-				for _, r := range axis {
-					if !r.Fixed() && !seen[r] {
-						seen[r] = true
-						count[r.Group]++
+				for _, layer := range axis {
+					for _, r := range layer {
+						if !r.Fixed() && !seen[r] {
+							seen[r] = true
+							count[r.Group]++
+						}
 					}
 				}
 				for g, n := range count {

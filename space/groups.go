@@ -1,58 +1,48 @@
 package space
 
 import (
+	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dms-go/dms/ir"
 )
 
 // collect turns tied atoms into groups and everything else into a Space.
-func (f *finder) collect() *Space {
-	s := &Space{Axes: map[string][]Axis{}, BlockOf: map[string][]BlockRef{}}
-	refs := f.partition(s) // of each atom
-
-	cache := map[*int32][]cached{}
-	axisOf := func(l label) Axis {
-		if l == nil {
-			return nil
-		}
-		for _, c := range cache[&l[0]] {
-			if c.n == len(l) {
-				return c.axis
-			}
-		}
-		axis, open := make(Axis, len(l)), false
-		for i, a := range l {
-			axis[i] = Ref{-1, -1}
-			if a != atomFixed {
-				axis[i] = refs[a]
-			}
-			open = open || !axis[i].Fixed()
-		}
-		if !open {
-			axis = nil
-		}
-		cache[&l[0]] = append(cache[&l[0]], cached{len(l), axis})
-		return axis
+func (f *finder) collect() (*Space, error) {
+	s := &Space{Axes: map[string][]Axis{}, BlockOf: map[string][]BlockRef{}, Whole: map[string]Frozen{}}
+	p, err := f.partition(s)
+	if err != nil {
+		return nil, err
 	}
 	for v, labels := range f.axes {
 		axes, open := make([]Axis, len(labels)), false
 		for i, l := range labels {
-			axes[i] = axisOf(l)
+			axes[i] = p.axis(l)
 			open = open || axes[i] != nil
 		}
 		if open {
 			s.Axes[v] = axes
 		}
 	}
-	f.members(s)
-	f.explain(s, refs)
-	f.masks(s, axisOf)
+	f.members(s, p)
+	f.whole(s, p)
+	f.explain(s, p)
+	f.masks(s, p)
 	if !f.o.NoDepth {
 		f.depths(s)
 	}
-	return s
+	return s, nil
+}
+
+// partition tells which element of which group each leaf is.
+type partition struct {
+	f     *finder
+	self  []int32           // self[r] = r, so that a leaf's list of leaves needs no room of its own
+	lists map[int32][]int32 // of products
+	refs  []Ref             // by root of a leaf
+	axes  map[*int32][]cached
 }
 
 // cached is an Axis made from the first n atoms of a label.
@@ -61,97 +51,177 @@ type cached struct {
 	axis Axis
 }
 
-// partition makes groups of the sets that can be removed and tells for each atom which element of which group it belongs to.
-func (f *finder) partition(s *Space) []Ref {
-	root, groupOf := f.refine()
+// leaves are the roots that an atom depends on, outer factors first. The list is not to be changed.
+func (p *partition) leaves(a int32) []int32 {
+	if a == atomFixed {
+		return nil
+	}
+	r := p.f.sets.find(a)
+	if _, product := p.f.sets.factors[r]; !product {
+		if p.f.sets.frozen[r] != nil {
+			return nil
+		}
+		return p.self[r : r+1]
+	}
+	list, ok := p.lists[r]
+	if !ok {
+		list = p.f.sets.leaves(nil, r)
+		p.lists[r] = list
+	}
+	return list
+}
 
-	// Groups and elements are numbered in the order of their first atoms.
-	number := map[int32]int{}
+// axis writes a label with the groups' numbers; nil where all of it stays.
+func (p *partition) axis(l label) Axis {
+	if l == nil {
+		return nil
+	}
+	for _, c := range p.axes[&l[0]] {
+		if c.n == len(l) {
+			return c.axis
+		}
+	}
+	layers := 0
+	for _, a := range l {
+		layers = max(layers, len(p.leaves(a)))
+	}
+	var axis Axis
+	if layers > 0 {
+		axis = make(Axis, layers)
+		room := make([]Ref, layers*len(l))
+		for k := range axis {
+			axis[k] = room[k*len(l) : (k+1)*len(l)]
+		}
+	}
+	for i, a := range l {
+		list := p.leaves(a)
+		for k := range axis {
+			axis[k][i] = Ref{-1, -1}
+			if k < len(list) {
+				axis[k][i] = p.refs[list[k]]
+			}
+		}
+	}
+	p.axes[&l[0]] = append(p.axes[&l[0]], cached{len(l), axis})
+	return axis
+}
+
+// partition makes groups of the leaves that can be removed.
+func (f *finder) partition(s *Space) (*partition, error) {
 	var groups []Group
-	var first [][]int32 // roots by group
-	elem := make([]int32, len(root))
-	for a := range root {
-		g := groupOf[root[a]]
-		if root[a] != int32(a) || g < 0 {
+	var elems [][]int32 // roots by group
+	var names [][]string
+	for range len(f.o.Tie) + 1 {
+		groups, elems, names = f.divide()
+		if tied, err := f.tieGroups(groups, elems, names); err != nil {
+			return nil, err
+		} else if !tied {
+			break
+		}
+	}
+	// What the options or its size keep whole is frozen after all; the rest moves up.
+	p := f.newPartition()
+	for at := range groups {
+		g := &groups[at]
+		all := append([]string{g.Name}, names[at]...)
+		g.Min = max(1, f.o.least(all, 1))
+		g.Divisor = f.o.divisor(all)
+		reason := f.o.excludes(all)
+		if reason == "" && g.N <= g.Min {
+			reason = fmt.Sprintf("it has %d, and at least %d must stay", g.N, g.Min)
+		}
+		if reason != "" {
+			for _, r := range elems[at] {
+				f.sets.freeze(r, &cause{reason: reason})
+			}
+			continue
+		}
+		for e, r := range elems[at] {
+			p.refs[r] = Ref{int32(len(s.Groups)), int32(e)}
+		}
+		s.Groups = append(s.Groups, *g)
+	}
+	clear(p.lists) // what was frozen is out of all lists
+	return p, nil
+}
+
+func (f *finder) newPartition() *partition {
+	p := &partition{f: f, self: make([]int32, len(f.sets.parent)), lists: map[int32][]int32{}, axes: map[*int32][]cached{}, refs: make([]Ref, len(f.sets.parent))}
+	for i := range p.self {
+		p.self[i] = int32(i)
+		p.refs[i] = Ref{-1, -1}
+	}
+	return p
+}
+
+// divide sorts the leaves into groups with names, in the order of their first atoms. It freezes what lone positions would make an axis empty.
+func (f *finder) divide() (groups []Group, elems [][]int32, names [][]string) {
+	p := f.newPartition()
+	groupOf, size := f.refine(p)
+	for f.emptiable(p, groupOf, size) {
+		clear(p.lists)
+		groupOf, size = f.refine(p)
+	}
+	number := map[int32]int{}
+	for r := range groupOf {
+		g := groupOf[r]
+		if g < 0 {
 			continue
 		}
 		at, ok := number[g]
 		if !ok {
 			at = len(groups)
 			number[g] = at
-			groups = append(groups, Group{Kind: Width, Sharpness: 1, Divisor: max(1, f.o.Divisor)})
-			first = append(first, nil)
+			groups = append(groups, Group{Kind: Width, Sharpness: 1})
+			elems = append(elems, nil)
 		}
-		elem[a] = int32(len(first[at]))
-		first[at] = append(first[at], int32(a))
+		elems[at] = append(elems[at], int32(r))
 		groups[at].N++
 	}
-	layers := f.name(groups, root, groupOf, number)
-
-	// What the options or its size keep whole is frozen after all; the rest moves up.
-	final := make([]int32, len(groups))
-	for at := range groups {
-		g := &groups[at]
-		names := append([]string{g.Name}, layers[at]...)
-		g.Min = max(1, f.o.least(names, 1))
-		reason := f.o.excludes(names)
-		if reason == "" && g.N <= g.Min {
-			reason = fmt.Sprintf("it has %d, and at least %d must stay", g.N, g.Min)
+	names = f.name(groups, p, func(r int32) int {
+		if g := groupOf[r]; g >= 0 {
+			return number[g]
 		}
-		final[at] = -1
-		if reason != "" {
-			for _, r := range first[at] {
-				f.sets.freeze(r, &cause{reason: reason})
-			}
-			continue
-		}
-		final[at] = int32(len(s.Groups))
-		s.Groups = append(s.Groups, *g)
-	}
-	refs := make([]Ref, len(root))
-	for a := range refs {
-		refs[a] = Ref{-1, -1}
-		if g := groupOf[root[a]]; g >= 0 && final[number[g]] >= 0 {
-			refs[a] = Ref{final[number[g]], elem[root[a]]}
-		}
-	}
-	return refs
+		return -1
+	})
+	return groups, elems, names
 }
 
-// refine sorts the sets that can be removed: two elements share a group when the same axes hold them. So a group is whole wherever it
-// appears: an axis that takes only half of a layer's channels makes two groups of them. It returns the root of each atom and the number of
-// the group of each root, −1 where it is frozen.
-func (f *finder) refine() (root, groupOf []int32) {
-	root = make([]int32, len(f.sets.parent))
-	groupOf = make([]int32, len(root))
-	size := []int{0} // by group: how many sets
-	for a := range root {
-		root[a] = f.sets.find(int32(a))
-		groupOf[a] = -1
-		if root[a] == int32(a) && f.sets.frozen[a] == nil {
-			groupOf[a] = 0
+// refine sorts the leaves that can be removed: two elements share a group when the same axes hold them. So a group is whole wherever it
+// appears: an axis that takes only half of a layer's channels makes two groups of them. It returns the number of the group of each
+// leaf, −1 for what is none, and how many leaves each group has.
+func (f *finder) refine(p *partition) (groupOf []int32, size []int) {
+	groupOf = make([]int32, len(f.sets.parent))
+	size = []int{0}
+	held := make([]bool, len(groupOf)) // some axis has it
+	stamp := make([]int, len(groupOf)) // the last axis that met the leaf
+	f.eachLabel(func(l label) {
+		for _, a := range l {
+			for _, r := range p.leaves(a) {
+				held[r] = true
+			}
+		}
+	})
+	for r := range groupOf {
+		groupOf[r] = -1
+		if held[r] {
+			groupOf[r] = 0
 			size[0]++
 		}
 	}
-	stamp := make([]int, len(root)) // the last axis that met the root
 	round := 0
-	seen := map[*int32]int{}
-	f.eachAxis(func(_ *ir.Node, _ string, _ int, l label) {
-		if l == nil || seen[&l[0]] == len(l) {
-			return
-		}
-		seen[&l[0]] = len(l)
+	var present []int32
+	f.eachLabel(func(l label) {
 		round++
-		var present []int32
+		present = present[:0]
 		count := map[int32]int{}
 		for _, a := range l {
-			if a == atomFixed {
-				continue
-			}
-			if r := root[a]; groupOf[r] >= 0 && stamp[r] != round {
-				stamp[r] = round
-				present = append(present, r)
-				count[groupOf[r]]++
+			for _, r := range p.leaves(a) {
+				if stamp[r] != round {
+					stamp[r] = round
+					present = append(present, r)
+					count[groupOf[r]]++
+				}
 			}
 		}
 		// A group that is here only in part gives this part to a new group.
@@ -172,7 +242,93 @@ func (f *finder) refine() (root, groupOf []int32) {
 			size[old] -= count[old]
 		}
 	})
-	return root, groupOf
+	return groupOf, size
+}
+
+// emptiable looks for axes whose positions depend on several groups each and do not come in all combinations, so that a selection could leave none.
+// It freezes what those positions depend on, makes one of two elements of a group that a position depends on, and tells whether there was any.
+func (f *finder) emptiable(p *partition, groupOf []int32, size []int) bool {
+	found := false
+	f.eachLabel(func(l label) {
+		for _, a := range l {
+			for i, x := range p.leaves(a) {
+				for _, y := range p.leaves(a)[:i] {
+					if x, y := f.sets.find(x), f.sets.find(y); x != y && groupOf[x] == groupOf[y] {
+						f.sets.union(x, y)
+						found = true
+					}
+				}
+			}
+		}
+		if found {
+			return // the rest when this is settled
+		}
+		if f.sound(p, groupOf, size, l) {
+			return
+		}
+		found = true
+		c := &cause{reason: "an axis holds only some combinations of it with other elements"}
+		for _, a := range l {
+			if list := p.leaves(a); len(list) > 1 {
+				f.freeze(label{a}, nil, c.reason)
+			}
+		}
+		clear(p.lists)
+	})
+	return found
+}
+
+// sound tells whether any selection leaves a position of l: one stays for ever, or depends on one group that is whole here, or some of
+// them are all the combinations of their groups.
+func (f *finder) sound(p *partition, groupOf []int32, size []int, l label) bool {
+	several := false
+	for _, a := range l {
+		list := p.leaves(a)
+		if len(list) == 0 {
+			return true
+		}
+		several = several || len(list) > 1
+	}
+	if !several {
+		return true // groups are whole wherever they appear
+	}
+	// Count the combinations of each set of groups.
+	combos := map[string]map[string]bool{}
+	want := map[string]int{}
+	var key, value []byte
+	for _, a := range l {
+		key, value = key[:0], value[:0]
+		product := 1
+		list := slices.SortedFunc(slices.Values(p.leaves(a)), func(x, y int32) int { return int(groupOf[x]) - int(groupOf[y]) })
+		for _, r := range list {
+			key = binary.LittleEndian.AppendUint32(key, uint32(groupOf[r]))
+			value = binary.LittleEndian.AppendUint32(value, uint32(r))
+			product = min(product*size[groupOf[r]], len(l)+1)
+		}
+		if combos[string(key)] == nil {
+			combos[string(key)] = map[string]bool{}
+			want[string(key)] = product
+		}
+		combos[string(key)][string(value)] = true
+	}
+	for k, c := range combos {
+		if len(c) == want[k] {
+			return true
+		}
+	}
+	return false
+}
+
+// eachLabel visits the labels of all axes once, in graph order.
+func (f *finder) eachLabel(visit func(l label)) {
+	seen := map[*int32]int{}
+	f.eachAxis(func(_ *ir.Node, _ string, _ int, l label) {
+		if len(l) == 0 || seen[&l[0]] == len(l) {
+			return
+		}
+		seen[&l[0]] = len(l)
+		visit(l)
+	})
 }
 
 // eachAxis visits the axes of all weights and values in graph order, weights once for each reader.
@@ -193,38 +349,60 @@ func (f *finder) eachAxis(visit func(n *ir.Node, v string, axis int, l label)) {
 	}
 }
 
-// name names the groups after the layers that produce them, which it returns.
-func (f *finder) name(groups []Group, root, groupOf []int32, number map[int32]int) [][]string {
+// name names the groups after the layers that produce them, which it returns. A group whose elements are the heads of an attention, and others that
+// meet them in layers, say so.
+func (f *finder) name(groups []Group, p *partition, number func(leaf int32) int) [][]string {
 	layers := make([][]string, len(groups))
-	for _, weights := range []bool{true, false} {
+	inLayers := make([]bool, len(groups))
+	for r := layer; r <= operand; r++ {
 		for _, o := range f.origins {
-			if f.isWeight(o.value) != weights {
+			if o.rank != r {
 				continue
 			}
 			met := map[int]bool{}
 			for _, a := range o.at {
-				g := groupOf[root[a]]
-				if g < 0 || met[number[g]] {
-					continue
-				}
-				at := number[g]
-				met[at] = true
-				// A pad gives its name only to a stream that no layer writes to.
-				if weights || len(layers[at]) == 0 {
-					layers[at] = append(layers[at], f.layerName(o.node, o.value))
+				list := p.leaves(a)
+				for _, leaf := range list {
+					at := number(leaf)
+					inLayers[at] = inLayers[at] || len(list) > 1
+					// A pad gives its name only to a stream that no layer writes to.
+					if !met[at] && (r == layer || len(layers[at]) == 0) {
+						layers[at] = append(layers[at], f.layerName(o.node, o.value))
+					}
+					met[at] = true
 				}
 			}
 		}
 	}
+	roles := make([]string, len(groups))
+	for _, r := range f.roles {
+		for _, a := range r.at {
+			if list := p.leaves(a); len(list) == 1 && inLayers[number(list[0])] {
+				roles[number(list[0])] = r.what
+			}
+		}
+	}
 	for at := range groups {
+		if len(layers[at]) == 0 {
+			layers[at] = []string{"axis"} // of a value that no layer made
+		}
 		groups[at].Name = layers[at][0]
+		if roles[at] != "" {
+			groups[at].Name += "." + roles[at]
+			if roles[at] == heads {
+				groups[at].Sharpness = 4
+			}
+		}
 		if n := len(layers[at]); n > 1 {
-			groups[at].Name = fmt.Sprintf("%s+%d", layers[at][0], n-1)
+			groups[at].Name += fmt.Sprintf("+%d", n-1)
 		}
 	}
 	uniqueNames(groups)
 	return layers
 }
+
+// heads is the role of an axis along which products of matrices stand apart.
+const heads = "heads"
 
 func uniqueNames(groups []Group) {
 	taken := map[string]bool{}
@@ -242,17 +420,19 @@ func (f *finder) layerName(n *ir.Node, w string) string {
 	if stem, ok := strings.CutSuffix(w, ".weight"); ok && stem != "" {
 		return stem
 	}
-	if n.Name != "" {
+	switch {
+	case n == nil:
+		return w
+	case n.Name != "":
 		return n.Name
-	}
-	if f.isWeight(w) {
+	case f.isWeight(w):
 		return w
 	}
 	return n.ID()
 }
 
 // members lists the axes of weights that lose positions with each group, and what of each layer's output is frozen.
-func (f *finder) members(s *Space) {
+func (f *finder) members(s *Space, p *partition) {
 	type key struct {
 		group int32
 		v     string
@@ -263,79 +443,116 @@ func (f *finder) members(s *Space) {
 		if !f.isWeight(v) {
 			return
 		}
-		for _, r := range s.Axis(v, axis) {
-			k := key{r.Group, v, axis}
-			if r.Fixed() || seen[k] {
-				continue
+		for _, layer := range s.Axis(v, axis) {
+			for _, r := range layer {
+				k := key{r.Group, v, axis}
+				if r.Fixed() || seen[k] {
+					continue
+				}
+				seen[k] = true
+				s.Groups[r.Group].Members = append(s.Groups[r.Group].Members, Member{n.Label(), v, axis})
 			}
-			seen[k] = true
-			s.Groups[r.Group].Members = append(s.Groups[r.Group].Members, Member{n.Label(), v, axis})
 		}
 	})
 	for _, o := range f.origins {
+		if o.rank == operand {
+			continue
+		}
 		at := map[*cause]int{}
 		for _, a := range o.at {
-			c := f.sets.frozen[f.sets.find(a)]
-			if c == nil {
+			if len(p.leaves(a)) > 0 {
 				continue
 			}
+			c := f.sets.why(a)
 			i, ok := at[c]
 			if !ok {
 				i = len(s.Frozen)
 				at[c] = i
-				z := Frozen{Value: o.value, Axis: o.axis, Reason: c.reason}
-				if c.node != nil {
-					z.Node, z.Op = c.node.Label(), c.node.Op
-				}
-				s.Frozen = append(s.Frozen, z)
+				s.Frozen = append(s.Frozen, frozenBy(c, o.value, o.axis))
 			}
 			s.Frozen[i].Size++
 		}
 	}
 }
 
+func frozenBy(c *cause, value string, axis int) Frozen {
+	z := Frozen{Value: value, Axis: axis, Reason: c.reason}
+	if c.node != nil {
+		z.Node, z.Op = c.node.Label(), c.node.Op
+	}
+	return z
+}
+
+// whole gives a reason for every weight that keeps all of its positions: what froze the first axis that could have been cut.
+func (f *finder) whole(s *Space, p *partition) {
+	for w, t := range f.g.Weights {
+		if len(t.Shape) == 0 || !t.DType.IsFloat() || s.Axes[w] != nil {
+			continue
+		}
+		z := Frozen{Value: w, Size: t.Len()}
+		for axis, l := range f.axes[w] {
+			for _, a := range l {
+				if a == atomFixed || z.Reason != "" {
+					break
+				}
+				size := z.Size
+				z = frozenBy(f.sets.why(a), w, axis)
+				z.Size = size
+			}
+		}
+		s.Whole[w] = z
+	}
+}
+
 // explain writes down what tied the members of each group.
-func (f *finder) explain(s *Space, refs []Ref) {
+func (f *finder) explain(s *Space, p *partition) {
 	for _, k := range f.ties {
 		var last int32 = -1
 		for _, a := range k.at {
-			if a == atomFixed || refs[a].Fixed() || refs[a].Group == last {
-				continue
-			}
-			last = refs[a].Group
-			g := &s.Groups[last]
-			if n := len(g.Ties); n == 0 || g.Ties[n-1] != k.why {
-				g.Ties = append(g.Ties, k.why)
+			for _, leaf := range p.leaves(a) {
+				at := p.refs[leaf].Group
+				if at == last {
+					continue
+				}
+				last = at
+				g := &s.Groups[at]
+				if !slices.Contains(g.Ties, k.why) {
+					g.Ties = append(g.Ties, k.why)
+				}
 			}
 		}
 	}
 }
 
 // masks hands every consumer to the groups whose positions it reads.
-func (f *finder) masks(s *Space, axisOf func(label) Axis) {
-	for _, p := range f.uses {
-		axis, weightAxis := axisOf(p.elems), axisOf(p.weightElems)
+func (f *finder) masks(s *Space, p *partition) {
+	for _, u := range f.uses {
+		axis, weightAxis := p.axis(u.elems), p.axis(u.weightElems)
 		met := map[int32]bool{}
-		for _, r := range axis {
-			if r.Fixed() || met[r.Group] {
-				continue
+		for _, layer := range axis {
+			for _, r := range layer {
+				if r.Fixed() || met[r.Group] {
+					continue
+				}
+				met[r.Group] = true
+				use := Use{Node: u.node.ID(), Input: u.input, Axis: u.axis, Elems: elemsOf(axis, r.Group), Mean: u.mean}
+				if u.weight != "" {
+					use.Weight, use.WeightAxis, use.WeightElems = u.weight, u.weightAxis, elemsOf(weightAxis, r.Group)
+				}
+				s.Groups[r.Group].Uses = append(s.Groups[r.Group].Uses, use)
 			}
-			met[r.Group] = true
-			u := Use{Node: p.node.ID(), Input: p.input, Axis: p.axis, Elems: elemsOf(axis, r.Group)}
-			if p.weight != "" {
-				u.Weight, u.WeightAxis, u.WeightElems = p.weight, p.weightAxis, elemsOf(weightAxis, r.Group)
-			}
-			s.Groups[r.Group].Uses = append(s.Groups[r.Group].Uses, u)
 		}
 	}
 }
 
 func elemsOf(axis Axis, group int32) []int32 {
-	elems := make([]int32, len(axis))
-	for i, r := range axis {
+	elems := make([]int32, axis.Len())
+	for i := range elems {
 		elems[i] = -1
-		if r.Group == group {
-			elems[i] = r.Elem
+		for _, layer := range axis {
+			if r := layer[i]; r.Group == group {
+				elems[i] = r.Elem
+			}
 		}
 	}
 	return elems

@@ -7,13 +7,9 @@ import (
 )
 
 // convolve: the weight is (O, C/G, kernel...). One group (G = 1) is a consumer of all input channels and a producer of its output
-// channels. With several groups the channels of all groups must go in one pattern, for the result must again be a grouped
-// convolution. There are two such patterns, and the one with more elements is taken:
-//
-//   - G ≥ C/G (depthwise and nearly so): whole groups. An element is one group: its C/G input and its O/G output channels. Nothing is
-//     summed over elements, so there is no mask; the convolution passes elements on.
-//   - otherwise: the same positions in every group. Input channel i of each group is one element, output channel j of each group is
-//     another. The weight's input axis has the C/G positions, each one element, so a mask on the weight is exact.
+// channels. With several groups input channel g·C/G + i is there while group g is and while place i is, the same in every group, for the result must
+// again be a grouped convolution; and likewise output channel g·O/G + o. Places are summed over: there the mask acts, on the
+// weight's input axis, which has one position for each place. Groups are not: the convolution hands them on, which is all that a depthwise one does.
 func convolve(f *finder, n *ir.Node) {
 	w := n.Input(1)
 	xs, ws := f.shape(n.Input(0)), f.shape(w)
@@ -33,31 +29,23 @@ func convolve(f *finder, n *ir.Node) {
 	}
 	cin, perIn, perOut := in[1], ws[1].Size, ws[0].Size/group
 	var cout label
-	switch {
-	case group == 1:
+	if group == 1 {
 		f.give(w, 1, cin, n, fmt.Sprintf("reads %q", n.Input(0)))
 		f.use(n, 0, 1, cin, w, 1, cin)
 		cout = f.produce(n, w, 0)
-	case group >= perIn && cin != nil:
-		for g := range group {
-			f.fold(cin[g*perIn:(g+1)*perIn], 1, n, "mixes the channels of a group")
+	} else {
+		cin = cin[:min(len(cin), group*perIn)]
+		groups, places := f.grid(n, cin, group, perIn)
+		f.plays(groups, "groups")
+		f.give(w, 1, places, n, fmt.Sprintf("reads %q", n.Input(0)))
+		if places != nil {
+			each := make(label, len(cin))
+			for c := range each {
+				each[c] = places[c%perIn]
+			}
+			f.use(n, 0, 1, each, w, 1, places)
 		}
-		cout = make(label, group*perOut)
-		for o := range cout {
-			cout[o] = cin[o/perOut*perIn]
-		}
-		f.give(w, 1, nil, n, "reads whole groups")
-		f.give(w, 0, cout, n, fmt.Sprintf("makes its groups from those of %q", n.Input(0)))
-	default:
-		var each label
-		if cin != nil {
-			f.fold(cin, perIn, n, "has the same channels in every group")
-			each = cin[:perIn]
-		}
-		f.give(w, 1, each, n, fmt.Sprintf("reads %q", n.Input(0)))
-		f.use(n, 0, 1, cin, w, 1, each)
-		cout = f.produce(n, w, 0)
-		f.fold(cout, perOut, n, "has the same channels in every group")
+		cout = f.produceGroups(n, w, groups, group, perOut)
 	}
 	if b := n.Input(2); b != "" {
 		f.beside(n, b, 0, cout)
@@ -65,6 +53,48 @@ func convolve(f *finder, n *ir.Node) {
 	axes := make([]label, len(xs))
 	axes[0], axes[1] = in[0], cout
 	f.out(n, axes)
+}
+
+// grid describes an axis of outer·inner positions by its outer and its inner coordinate, nil where nothing changes along one.
+func (f *finder) grid(n *ir.Node, l label, outer, inner int) (groups, places label) {
+	if l == nil || inner == 1 {
+		return l, nil
+	}
+	list := []piece{{ir.Dim{Size: inner}, 0, 1}, {ir.Dim{Size: outer}, 0, 0}}
+	parts := make([]label, 2)
+	f.takeApart(n, l, list, []int{0, 1}, parts)
+	return parts[1], parts[0]
+}
+
+// produceGroups describes the output channels of a grouped convolution, perOut for each group.
+func (f *finder) produceGroups(n *ir.Node, w string, groups label, group, perOut int) label {
+	var places label
+	if perOut > 1 {
+		if places = f.atoms(perOut); places == nil {
+			f.freeze(groups, n, "has too many positions to follow")
+			groups = nil
+		}
+	}
+	if groups == nil && places == nil {
+		f.give(w, 0, nil, n, "makes its groups from channels that stay")
+		return nil
+	}
+	cout := make(label, group*perOut)
+	for c := range cout {
+		g, p := int32(atomFixed), int32(atomFixed)
+		if groups != nil {
+			g = groups[c/perOut]
+		}
+		if places != nil {
+			p = places[c%perOut]
+		}
+		cout[c] = f.sets.product(g, p)
+	}
+	if places != nil {
+		f.origins = append(f.origins, origin{w, 0, n, cout, layer})
+	}
+	f.give(w, 0, cout, n, fmt.Sprintf("makes its groups from those of %q", n.Input(0)))
+	return cout
 }
 
 // beside ties one axis of an operand that stands beside the channels l: a bias, a scale.
@@ -97,6 +127,50 @@ func normalize(f *finder, n *ir.Node) {
 	f.out(n, in)
 }
 
+// layerNorm averages over its last axes, scales and shifts along them. What it averages over is a use; it passes elements on.
+func layerNorm(f *finder, n *ir.Node) {
+	in := f.in(n, 0)
+	first, err := ir.AxisOf(n, len(in), -1)
+	if err != nil {
+		f.hold(n, err.Error())
+		return
+	}
+	for _, v := range n.Outputs[1:] {
+		if v != "" && (len(f.consumers[v]) > 0 || f.outputs[v]) {
+			f.hold(n, "hands out its statistics")
+			return
+		}
+	}
+	for a := first; a < len(in); a++ {
+		f.average(n, a, in[a])
+	}
+	out := f.shape(n.Outputs[0])
+	for _, v := range n.Inputs[1:] {
+		if v != "" {
+			f.spread(n, v, in, out)
+		}
+	}
+	f.out(n, in)
+}
+
+// instanceNorm averages over the axes behind the channels.
+func instanceNorm(f *finder, n *ir.Node) {
+	in := f.in(n, 0)
+	for a := 2; a < len(in); a++ {
+		f.average(n, a, in[a])
+	}
+	if len(in) < 2 {
+		f.hold(n, "its input has no channel axis")
+		return
+	}
+	for i := 1; i < 3; i++ {
+		if len(f.shape(n.Input(i))) == 1 {
+			f.beside(n, n.Input(i), 0, in[1])
+		}
+	}
+	f.out(n, in)
+}
+
 // gemm is A·B + C with either matrix transposed.
 func gemm(f *finder, n *ir.Node) {
 	attrs := ir.GemmOf(n)
@@ -113,7 +187,7 @@ func gemm(f *finder, n *ir.Node) {
 	}
 	a, b := f.in(n, 0), n.Input(1)
 	axes := []label{a[1-ka], nil}
-	if f.isWeight(b) {
+	if f.isWeight(b) && !f.isWeight(n.Input(0)) {
 		f.give(b, kb, a[ka], n, fmt.Sprintf("reads %q", n.Input(0)))
 		f.use(n, 0, ka, a[ka], b, kb, a[ka])
 		axes[1] = f.produce(n, b, 1-kb)
@@ -182,6 +256,16 @@ func matmul(f *finder, n *ir.Node) {
 		f.tie(f.label(a, k), f.label(b, l), n, fmt.Sprintf("multiplies %q with %q", a, b))
 		f.use(n, 0, k, f.label(a, k), "", 0, nil)
 		axes[len(out)-2], axes[len(out)-1] = f.label(a, m), f.label(b, c)
+		for _, stack := range axes[:len(out)-2] {
+			f.plays(stack, heads)
+		}
 	}
 	f.out(n, axes)
+}
+
+// plays says what the positions of an axis are for.
+func (f *finder) plays(l label, what string) {
+	if l != nil {
+		f.roles = append(f.roles, role{l, what})
+	}
 }

@@ -41,12 +41,8 @@ func concat(f *finder, n *ir.Node) {
 	for _, v := range n.Inputs {
 		d := f.shape(v)[axis]
 		l := f.label(v, axis)
-		if f.isWeight(v) {
-			f.give(v, axis, nil, n, "reads it as a constant")
-			l = nil
-		}
 		labelled = labelled || l != nil
-		if l == nil && !d.Known() {
+		if !d.Known() {
 			// Nobody can say at which position the rest begins.
 			for _, v := range n.Inputs {
 				f.freeze(f.label(v, axis), n, "puts it beside something of unknown size")
@@ -78,7 +74,7 @@ func fixed(n int) label {
 	return l
 }
 
-// slice keeps a range of positions of each axis. A stride over removable positions freezes them: what is left would not be a stride.
+// slice keeps a range of positions of each axis, or every so many of them. What is left of those may be no range: package prune then gathers them.
 func slice(f *finder, n *ir.Node) {
 	in := f.in(n, 0)
 	attrs, err := ir.SliceOf(f.g, n, f.shape(n.Input(0)))
@@ -90,15 +86,32 @@ func slice(f *finder, n *ir.Node) {
 	for a, l := range in {
 		switch {
 		case l == nil:
-		case attrs.Step[a] != 1:
-			f.freeze(l, n, "steps over positions")
-		case attrs.Start[a] == 0 && attrs.Stop[a] == len(l):
+		case !f.shape(n.Input(0))[a].Known(), attrs.Start[a] == 0 && attrs.Stop[a] == len(l) && attrs.Step[a] == 1:
 			axes[a] = l
-		default:
+		case attrs.Step[a] == 1:
 			axes[a] = l[attrs.Start[a]:attrs.Stop[a]]
+		case cuts(attrs, f.shape(n.Input(0))) > 1:
+			f.freeze(l, n, "steps over it and cuts other axes too")
+		default:
+			taken := make(label, attrs.Len(a))
+			for i := range taken {
+				taken[i] = l[attrs.Start[a]+i*attrs.Step[a]]
+			}
+			axes[a] = taken
 		}
 	}
 	f.out(n, axes)
+}
+
+// cuts counts the axes that a slice does not keep as they are.
+func cuts(attrs ir.SliceAttrs, x ir.Shape) int {
+	n := 0
+	for a, d := range x {
+		if d.Known() && (attrs.Start[a] != 0 || attrs.Stop[a] != d.Size || attrs.Step[a] != 1) {
+			n++
+		}
+	}
+	return n
 }
 
 func split(f *finder, n *ir.Node) {
@@ -124,18 +137,23 @@ func split(f *finder, n *ir.Node) {
 // gather with constant indices takes positions where the indices say. Behind a channel pad (GatheredPad) it makes a stream of its own,
 // as the pad alone would.
 func gather(f *finder, n *ir.Node) {
-	in := f.in(n, 0)
-	if f.isWeight(n.Input(0)) {
-		f.freezeFrom(f.axes[n.Input(1)], 0, n, "looks up a table by it")
-		return
-	}
-	f.freezeFrom(f.axes[n.Input(1)], 0, n, "reads indices from it")
-	axis, err := ir.AxisOf(n, len(in), 0)
+	axis, err := ir.AxisOf(n, len(f.shape(n.Input(0))), 0)
 	if err != nil {
 		f.hold(n, err.Error())
 		return
 	}
 	indices, known := f.g.Weights[n.Input(1)]
+	if w := n.Input(0); f.isWeight(w) && !known {
+		// A table of embeddings is a layer: each of its other axes is made here.
+		f.give(w, axis, nil, n, "looks up its rows")
+		for a, size := range f.g.Weights[w].Shape {
+			if a != axis && size > 1 && f.g.Weights[w].DType.IsFloat() {
+				f.produce(n, w, a)
+			}
+		}
+	}
+	in := f.in(n, 0)
+	f.freezeFrom(f.axes[n.Input(1)], 0, n, "reads indices from it")
 	rank := len(f.shape(n.Input(1)))
 	axes := append([]label(nil), in[:axis]...)
 	axes = append(axes, make([]label, rank)...)
@@ -154,7 +172,7 @@ func gather(f *finder, n *ir.Node) {
 		return
 	}
 	if p := f.producers[n.Input(0)]; p != nil && GatheredPad(f.g, p, len(in), f.consumers) == n {
-		axes[axis] = f.fresh(n, n.Outputs[0], axis, len(at))
+		axes[axis] = f.fresh(n, n.Outputs[0], axis, len(at), padded)
 		return
 	}
 	taken := make(label, len(at))
@@ -217,7 +235,7 @@ func pad(f *finder, n *ir.Node) {
 			axes[a] = append(append(label(nil), l...), atomFixed)
 		default:
 			f.use(n, 0, a, l, "", 0, nil)
-			axes[a] = f.fresh(n, n.Outputs[0], a, attrs.Begin[a]+len(l)+attrs.End[a])
+			axes[a] = f.fresh(n, n.Outputs[0], a, attrs.Begin[a]+len(l)+attrs.End[a], padded)
 		}
 	}
 	f.out(n, axes)
@@ -277,16 +295,46 @@ func resize(f *finder, n *ir.Node) {
 	f.out(n, axes)
 }
 
-// expand repeats along axes of size 1 and keeps the others.
+// expand repeats along axes of size 1 and keeps the others. How often it repeats is free, so the repetitions are elements of their own: the query
+// heads that share a key.
 func expand(f *finder, n *ir.Node) {
-	if f.isWeight(n.Input(0)) {
-		return
-	}
-	out := f.shape(n.Outputs[0])
+	x := n.Input(0)
+	from, out := f.shape(x), f.shape(n.Outputs[0])
 	axes := make([]label, len(out))
 	for axis := range out {
-		axes[axis] = f.broadcast(n, n.Inputs[:1], len(out)-axis, out[axis])
+		a := axis - len(out) + len(from)
+		switch {
+		case a >= 0 && from[a] == out[axis]:
+			axes[axis] = f.label(x, a)
+		case a >= 0:
+			f.freeze(f.label(x, a), n, "spreads it over several positions")
+			fallthrough
+		default:
+			if out[axis].Known() && out[axis].Size > 1 && out[axis].Size <= maxRepeats {
+				axes[axis] = f.fresh(n, n.Outputs[0], axis, out[axis].Size, operand)
+			}
+		}
 	}
+	f.restated(n, 1, axes)
 	f.out(n, axes)
 	f.freezeFrom(f.axes[n.Input(1)], 0, n, "reads a shape from it")
 }
+
+// constantOfShape fills axes whose sizes a list states; where that can be written anew, they follow what they meet.
+func constantOfShape(f *finder, n *ir.Node) {
+	out := f.shape(n.Outputs[0])
+	axes := make([]label, len(out))
+	for a, d := range out {
+		if d.Known() && d.Size > 1 && d.Size <= maxFilled {
+			axes[a] = f.fresh(n, n.Outputs[0], a, d.Size, operand)
+		}
+	}
+	f.restated(n, 0, axes)
+	f.out(n, axes)
+}
+
+// maxFilled bounds the positions of a filled axis that are followed.
+const maxFilled = 1 << 14
+
+// maxRepeats bounds the repetitions that are followed: heads are few, pixels are many.
+const maxRepeats = 256

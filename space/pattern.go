@@ -31,6 +31,17 @@ func (o Options) least(names []string, def int) int {
 	return least
 }
 
+// divisor is the largest of Divisors whose pattern matches one of the names, or else the one for all.
+func (o Options) divisor(names []string) int {
+	d, found := max(1, o.Divisor), false
+	for p, v := range o.Divisors {
+		if matchAny(p, names) && (!found || v > d) {
+			d, found = max(1, v), true
+		}
+	}
+	return d
+}
+
 func matchAny(pattern string, names []string) bool {
 	for _, n := range names {
 		if match(pattern, n) {

@@ -1,219 +1,300 @@
 package space
 
-import "github.com/dms-go/dms/ir"
+import (
+	"github.com/dms-go/dms/ir"
+)
 
 // reshape is the rule of every operator that keeps the row-major order of elements: Reshape, Flatten, Squeeze, Unsqueeze.
 //
-// The two shapes fall into the shortest runs of axes with equal products: (N,C,H,W) → (N,C·H·W) has the runs N → N and C,H,W → C·H·W. Within
-// a run at most one axis may be removable. Its position is known for each of the run's elements, so
+// The two shapes fall into the shortest runs of axes with equal products: (N,C,H,W) → (N,C·H·W) has the runs N → N and C,H,W → C·H·W. Within a
+// run both sides are cut into the same pieces, here C, H and W; (N, H·D) → (N·H, D) has the pieces N, H, D. Then
 //
-//   - joined axes (flatten) describe each position by itself;
-//   - a split axis must give its description to one of its parts, the same at each position of the others: to the largest part, which ties
-//     the fewest (channel shuffle: C → 2, C/2 gives it to C/2, and channel i of both halves is one element).
+//   - an axis that falls into several pieces is there where all its pieces are: position h·D + d while h and d are. Pieces along which
+//     nothing changes stay out of it (flatten undone: C·H·W → C, H, W gives everything to C);
+//   - an axis put together from several pieces is described by all of them, position by position.
 func reshape(f *finder, n *ir.Node) {
 	in := f.in(n, 0)
 	from, to := f.shape(n.Input(0)), f.shape(n.Outputs[0])
 	axes := make([]label, len(to))
-	runs, exact := matchRuns(from, to)
-	if !exact {
-		covered := make([]bool, len(from))
-		for _, r := range runs {
-			for _, a := range r.from {
-				covered[a] = true
-			}
-		}
-		for a, l := range in {
-			if !covered[a] {
-				f.freeze(l, n, "reshapes it in a way that cannot be followed")
-			}
+	runs, covered := matchRuns(from, to)
+	for a, l := range in {
+		if !covered[a] {
+			f.freeze(l, n, "reshapes it in a way that cannot be followed")
 		}
 	}
 	for _, r := range runs {
 		f.reshapeRun(n, r, in, axes, from, to)
 	}
+	if n.Is("Reshape") {
+		f.restated(n, 1, axes)
+	}
 	f.out(n, axes)
 }
 
-// run is a set of input axes and a set of output axes with the same product, next to one another in both shapes.
-type run struct{ from, to []int }
+// run is a stretch of input axes and a stretch of output axes with the same product.
+type run struct{ from, to span }
 
-// matchRuns pairs the axes of two shapes from the left as far as sizes are known, then from the right. exact tells that every axis found a run.
-func matchRuns(from, to ir.Shape) (runs []run, exact bool) {
+type span struct{ begin, end int }
+
+func (s span) len() int { return s.end - s.begin }
+
+// matchRuns pairs the axes of two shapes from the left as far as sizes are known, then from the right. covered tells which input axes found a run.
+func matchRuns(from, to ir.Shape) (runs []run, covered []bool) {
+	covered = make([]bool, len(from))
+	take := func(r run) {
+		runs = append(runs, r)
+		for a := r.from.begin; a < r.from.end; a++ {
+			covered[a] = true
+		}
+	}
 	i, j := 0, 0
 	for i < len(from) || j < len(to) {
-		r, ok := nextRun(from, to, i, j, 1, len(from), len(to))
+		p, q, ok := shortest(len(from)-i, len(to)-j, func(p, q int) bool { return equalProducts(from[i:i+p], to[j:j+q]) })
 		if !ok {
 			break
 		}
-		runs = append(runs, r)
-		i, j = i+len(r.from), j+len(r.to)
+		take(run{span{i, i + p}, span{j, j + q}})
+		i, j = i+p, j+q
 	}
-	if i == len(from) && j == len(to) {
-		return runs, true
-	}
-	p, q := len(from)-1, len(to)-1
-	for p >= i || q >= j {
-		r, ok := nextRun(from, to, p, q, -1, i-1, j-1)
+	k, l := len(from), len(to)
+	for k > i || l > j {
+		p, q, ok := shortest(k-i, l-j, func(p, q int) bool { return equalProducts(from[k-p:k], to[l-q:l]) })
 		if !ok {
 			break
 		}
-		runs = append(runs, r)
-		p, q = p-len(r.from), q-len(r.to)
+		take(run{span{k - p, k}, span{l - q, l}})
+		k, l = k-p, l-q
 	}
-	return runs, p < i && q < j
+	return runs, covered
 }
 
-// nextRun takes the shortest run that begins at from[i], to[j] and goes in direction step, not reaching the ends.
-func nextRun(from, to ir.Shape, i, j, step, endFrom, endTo int) (run, bool) {
-	var r run
-	// Symbols match only one another.
-	if i != endFrom && j != endTo && !from[i].Known() && from[i].Sym != "?" && from[i] == to[j] {
-		return run{[]int{i}, []int{j}}, true
+// maxRun bounds the axes on either side of a run.
+const maxRun = 12
+
+// shortest finds the smallest p ≤ n and q ≤ m, not both 0, that are equal in the sense of same; one axis on either side first.
+func shortest(n, m int, same func(p, q int) bool) (p, q int, ok bool) {
+	n, m = min(n, maxRun), min(m, maxRun)
+	if n > 0 && m > 0 && same(1, 1) {
+		return 1, 1, true
 	}
-	p, q := 0, 0 // products so far; 0: nothing taken
-	grow := func(s ir.Shape, at *int, end int, product *int, list *[]int) bool {
-		if *at == end || !s[*at].Known() {
-			return false
+	for total := 1; total <= n+m; total++ {
+		for p := max(0, total-m); p <= min(n, total); p++ {
+			if same(p, total-p) {
+				return p, total - p, true
+			}
 		}
-		*list = insert(*list, *at, step)
-		if *product == 0 {
-			*product = 1
+	}
+	return 0, 0, false
+}
+
+func equalProducts(a, b ir.Shape) bool {
+	return a.Elements().Same(b.Elements()) && a.Elements() != (ir.Dim{})
+}
+
+// piece is a factor of an axis on both sides of a run; an axis of size 1 is a piece of one side alone, and the other axis is −1.
+type piece struct {
+	size     ir.Dim
+	from, to int
+}
+
+// pieces cuts a run, innermost piece first; ok is false where the sides have no common pieces ((6, 4) → (4, 6)).
+func pieces(r run, from, to ir.Shape) (list []piece, ok bool) {
+	one := ir.Dim{Size: 1}
+	i, j := r.from.end-1, r.to.end-1
+	restFrom, restTo := one, one
+	next := func(s ir.Shape, begin int, at *int, rest *ir.Dim, side int) bool {
+		for *rest == one {
+			if *at < begin {
+				return false
+			}
+			if *rest = s[*at]; *rest == one {
+				p := piece{one, -1, -1}
+				if side == 0 {
+					p.from = *at
+				} else {
+					p.to = *at
+				}
+				list = append(list, p)
+			}
+			*at--
 		}
-		*product *= s[*at].Size
-		*at += step
-		return *product > 0 && *product <= maxAtoms*64
+		return true
 	}
-	// An axis of size 1 without a partner is a run of its own.
-	if j == endTo || i != endFrom && from[i] == (ir.Dim{Size: 1}) && to[j] != (ir.Dim{Size: 1}) {
-		if i != endFrom && from[i] == (ir.Dim{Size: 1}) {
-			return run{from: []int{i}}, true
+	for {
+		left, right := next(from, r.from.begin, &i, &restFrom, 0), next(to, r.to.begin, &j, &restTo, 1)
+		if !left || !right {
+			return list, left == right
 		}
-		return r, false
-	}
-	if i == endFrom || to[j] == (ir.Dim{Size: 1}) && from[i] != (ir.Dim{Size: 1}) {
-		if to[j] == (ir.Dim{Size: 1}) {
-			return run{to: []int{j}}, true
-		}
-		return r, false
-	}
-	if !grow(from, &i, endFrom, &p, &r.from) || !grow(to, &j, endTo, &q, &r.to) {
-		return r, false
-	}
-	for p != q {
-		ok := false
-		if p < q {
-			ok = grow(from, &i, endFrom, &p, &r.from)
+		a, b := i+1, j+1 // the axes that are being used up
+		if q, ok := restFrom.Over(restTo); ok {
+			list = append(list, piece{restTo, a, b})
+			restFrom, restTo = q, one
+		} else if q, ok := restTo.Over(restFrom); ok {
+			list = append(list, piece{restFrom, a, b})
+			restFrom, restTo = one, q
 		} else {
-			ok = grow(to, &j, endTo, &q, &r.to)
-		}
-		if !ok {
-			return r, false
+			return nil, false
 		}
 	}
-	return r, true
-}
-
-// insert keeps a list of axes ascending, whichever way it grows.
-func insert(list []int, axis, step int) []int {
-	if step > 0 {
-		return append(list, axis)
-	}
-	return append([]int{axis}, list...)
 }
 
 func (f *finder) reshapeRun(n *ir.Node, r run, in, out []label, from, to ir.Shape) {
-	which, count := -1, 0
-	for _, a := range r.from {
+	open := 0
+	for a := r.from.begin; a < r.from.end; a++ {
 		if in[a] != nil {
-			which, count = a, count+1
+			open++
 		}
 	}
-	switch {
-	case count == 0:
-		return
-	case count > 1:
-		for _, a := range r.from {
-			f.freeze(in[a], n, "merges two removable axes")
-		}
-		return
-	case len(r.to) == 0:
-		f.freeze(in[which], n, "drops it")
-		return
-	case len(r.from) == 1 && len(r.to) == 1:
-		out[r.to[0]] = in[which]
+	if open == 0 {
 		return
 	}
-	total, inner := 1, 1
-	for _, a := range r.from {
-		total *= from[a].Size
-		if a > which {
-			inner *= from[a].Size
-		}
-	}
-	if total > maxAtoms {
-		f.freeze(in[which], n, "reshapes too many positions to follow")
+	if r.from.len() == 1 && r.to.len() == 1 {
+		out[r.to.begin] = in[r.from.begin]
 		return
 	}
-	atom := func(e int) int32 { return in[which][e/inner%len(in[which])] }
-	root := func(e int) int32 {
-		if a := atom(e); a != atomFixed {
-			return f.sets.find(a)
+	freeze := func(reason string) {
+		for a := r.from.begin; a < r.from.end; a++ {
+			f.freeze(in[a], n, reason)
 		}
-		return atomFixed
 	}
-	if len(r.to) == 1 {
-		l := make(label, total)
-		for e := range l {
-			l[e] = atom(e)
-		}
-		out[r.to[0]] = l
+	list, ok := pieces(r, from, to)
+	if !ok {
+		freeze("reshapes it into parts that do not divide it")
 		return
 	}
-	// The part that gets the description: one that fits as it is, or else the largest.
-	best, bestInner := -1, 0
-	after := 1
-	for i := len(r.to) - 1; i >= 0; i-- {
-		b := r.to[i]
-		if follows(root, total, after, to[b].Size) {
-			best, bestInner = b, after
-			break
-		}
-		if best < 0 || to[b].Size > to[best].Size {
-			best, bestInner = b, after
-		}
-		after *= to[b].Size
+	if size := to[r.to.begin:r.to.end].Elements(); r.to.len() == 0 {
+		freeze("drops it")
+		return
+	} else if size.Known() && size.Size > maxAtoms {
+		freeze("reshapes too many positions to follow")
+		return
 	}
-	l := make(label, to[best].Size)
-	seen := make([]bool, len(l))
-	held := &cause{n, "splits it beside positions that stay"}
-	all := make(label, total)
-	mine := make(label, total)
-	for e := range total {
-		c := e / bestInner % len(l)
-		if !seen[c] {
-			seen[c], l[c] = true, atom(e)
+	labels := make([]label, len(list)) // by piece
+	for a := r.from.begin; a < r.from.end; a++ {
+		if in[a] == nil {
+			continue
 		}
-		all[e], mine[e] = atom(e), l[c]
-		if (mine[e] == atomFixed) != (all[e] == atomFixed) {
-			f.sets.freeze(max(mine[e], all[e]), held)
-			all[e], mine[e] = atomFixed, atomFixed
+		var mine []int // pieces of this axis, inner first
+		for i, p := range list {
+			if p.from == a {
+				mine = append(mine, i)
+			}
 		}
+		f.takeApart(n, in[a], list, mine, labels)
 	}
-	f.tie(mine, all, n, "splits the axis and keeps one pattern in every part")
-	out[best] = l
+	for b := r.to.begin; b < r.to.end; b++ {
+		var mine []int
+		for i, p := range list {
+			if p.to == b {
+				mine = append(mine, i)
+			}
+		}
+		out[b] = f.putTogether(n, list, mine, labels)
+	}
 }
 
-// follows tells whether the atom of every element depends on one coordinate alone.
-func follows(atom func(int) int32, total, inner, size int) bool {
-	first := make([]int32, size)
-	seen := make([]bool, size)
-	for e := range total {
-		c := e / inner % size
-		if !seen[c] {
-			seen[c], first[c] = true, atom(e)
-		} else if first[c] != atom(e) {
-			return false
+// takeApart describes the pieces of an axis, which are listed inner first.
+func (f *finder) takeApart(n *ir.Node, l label, list []piece, mine []int, labels []label) {
+	total, known := 1, 0
+	for _, i := range mine {
+		if !list[i].size.Known() || total == len(l) {
+			break
+		}
+		total *= list[i].size.Size
+		known++
+	}
+	if total != len(l) {
+		f.freeze(l, n, "takes apart what repeats in another rhythm")
+		return
+	}
+	mine = mine[:known] // symbols stand outside of the period
+	if known == 0 {
+		f.freeze(l, n, "drops it")
+		return
+	}
+	var moves []int // pieces along which something changes
+	inner := 1
+	strides := map[int]int{}
+	for _, i := range mine {
+		size := list[i].size.Size
+		for e := range l {
+			if e/inner%size != 0 && !f.sets.same(l[e], l[e-e/inner%size*inner]) {
+				moves = append(moves, i)
+				break
+			}
+		}
+		strides[i] = inner
+		inner *= size
+	}
+	if len(moves) == 0 {
+		// One element, or none, holds all: it goes with the outermost piece that has a to-side.
+		moves = append(moves, mine[len(mine)-1])
+	}
+	if len(moves) == 1 {
+		i := moves[0]
+		labels[i] = make(label, list[i].size.Size)
+		for c := range labels[i] {
+			labels[i][c] = l[c*strides[i]]
+		}
+		return
+	}
+	for _, i := range moves {
+		if labels[i] = f.atoms(list[i].size.Size); labels[i] == nil {
+			f.freeze(l, n, "reshapes too many positions to follow")
+			return
 		}
 	}
-	return true
+	held := &cause{n, "splits it beside positions that stay"}
+	atoms := make([]int32, len(moves))
+	for e := range l {
+		for k, i := range moves {
+			atoms[len(moves)-1-k] = labels[i][e/strides[i]%len(labels[i])]
+		}
+		f.sets.unify(l[e], f.sets.product(atoms...), held)
+	}
+}
+
+// putTogether describes an axis that is made of pieces, inner first.
+func (f *finder) putTogether(n *ir.Node, list []piece, mine []int, labels []label) label {
+	total, known := 1, 0
+	for _, i := range mine {
+		if !list[i].size.Known() {
+			break
+		}
+		total *= list[i].size.Size
+		known++
+	}
+	for _, i := range mine[known:] {
+		if labels[i] != nil {
+			f.freeze(labels[i], n, "puts it around what has no known size")
+		}
+	}
+	mine = mine[:known]
+	only, open := 0, 0
+	for _, i := range mine {
+		if labels[i] != nil {
+			only, open = i, open+1
+		}
+	}
+	if open == 0 {
+		return nil
+	}
+	if open == 1 && total == len(labels[only]) {
+		return labels[only]
+	}
+	l := make(label, total)
+	atoms := make([]int32, len(mine))
+	for e := range l {
+		at := e
+		for k, i := range mine {
+			size := list[i].size.Size
+			atoms[len(mine)-1-k] = atomFixed
+			if labels[i] != nil {
+				atoms[len(mine)-1-k] = labels[i][at%size]
+			}
+			at /= size
+		}
+		l[e] = f.sets.product(atoms...)
+	}
+	return l
 }

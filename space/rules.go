@@ -29,7 +29,7 @@ var rules = map[string]rule{
 
 	// Reductions.
 	"MaxPool": pool, "AveragePool": pool, "GlobalAveragePool": pool, "GlobalMaxPool": pool,
-	"ReduceMean": reduce, "ReduceSum": reduceSum, "ReduceMax": reduce, "ReduceMin": reduce, "ReduceProd": reduce, "ReduceL2": reduce,
+	"ReduceMean": reduceMean, "ReduceSum": reduceSum, "ReduceMax": reduce, "ReduceMin": reduce, "ReduceProd": reduce, "ReduceL2": reduceSum,
 	"Softmax": softmax, "LogSoftmax": softmax, "LRN": lrn,
 
 	// Movers of positions.
@@ -48,7 +48,7 @@ var rules = map[string]rule{
 	"Attention": held, "RotaryEmbedding": held, "LSTM": held, "GRU": held, "RNN": held, "QuantizeLinear": held, "DequantizeLinear": held,
 
 	// Makers of constants and readers of sizes.
-	"Constant": constant, "ConstantOfShape": constant, "Range": constant, "Shape": sizes, "Size": sizes,
+	"Constant": constant, "ConstantOfShape": constantOfShape, "Range": constant, "Shape": sizes, "Size": sizes,
 }
 
 // Known tells whether Find has a rule for an operator of ONNX's own domain.
@@ -117,9 +117,6 @@ func (f *finder) broadcast(n *ir.Node, operands []string, fromEnd int, size ir.D
 				f.freeze(f.label(v, axis), n, "spreads it over several positions")
 			case weights && first != "":
 				f.give(v, axis, acc, n, fmt.Sprintf("joins %q with %q", first, v))
-			case weights:
-				f.give(v, axis, nil, n, "combines constants")
-				first = v
 			case first != "":
 				f.tie(acc, f.label(v, axis), n, fmt.Sprintf("joins %q with %q", first, v))
 			default:
@@ -128,14 +125,6 @@ func (f *finder) broadcast(n *ir.Node, operands []string, fromEnd int, size ir.D
 		}
 	}
 	return acc
-}
-
-// label is one axis of a value that has been visited.
-func (f *finder) label(v string, axis int) label {
-	if axes := f.axes[v]; axis < len(axes) {
-		return axes[axis]
-	}
-	return nil
 }
 
 func pool(f *finder, n *ir.Node) {
@@ -160,6 +149,11 @@ func pool(f *finder, n *ir.Node) {
 // reduce is for reductions in which a removed position counts even when it is zero.
 func reduce(f *finder, n *ir.Node) {
 	f.reduce(n, func(axis int, l label) { f.freeze(l, n, "reduces over it, and a zero is not the same as nothing") })
+}
+
+// reduceMean is a consumer that divides by the number of positions.
+func reduceMean(f *finder, n *ir.Node) {
+	f.reduce(n, func(axis int, l label) { f.average(n, axis, l) })
 }
 
 // reduceSum is a consumer: a position that is zero adds nothing.

@@ -1,8 +1,13 @@
 package space
 
-import "github.com/dms-go/dms/ir"
+import (
+	"slices"
 
-// label describes one axis while the rules run: an atom per position, atomFixed where the position stays; nil stays altogether.
+	"github.com/dms-go/dms/ir"
+)
+
+// label describes one axis while the rules run: an atom per position, atomFixed where the position stays; nil stays altogether. Where the size of
+// the axis is a number times symbols (heads inside a batch), the label is one period of it: the symbols stand outside.
 // Labels are never changed once made, so values share them.
 type label []int32
 
@@ -14,20 +19,65 @@ type cause struct {
 	reason string
 }
 
-// sets is a union-find over atoms. Atoms of one set are one element: removed together or not at all. A set may be frozen.
+// sets says what each atom depends on. An atom is a leaf, which is an element or a part of one, or a product: a position that is there while all
+// its factors are, as position h·D + d of an attention layer is there while head h and dimension d are. Leaves that were tied
+// share a root (a union-find); a root may be frozen.
 type sets struct {
-	parent []int32
-	frozen []*cause // by root
+	parent  []int32
+	frozen  []*cause          // by root of a leaf
+	extent  []int32           // by atom: the size of the axis it was made for
+	factors map[int32][]int32 // of roots that are products, outer factor first
 }
 
-// add makes n new atoms, each a set of its own, and returns the first.
+// maxFactors bounds the factors of a product; networks have two or three.
+const maxFactors = 16
+
+// add makes n new leaves of one axis and returns the first.
 func (s *sets) add(n int) int32 {
 	first := int32(len(s.parent))
 	for i := range n {
 		s.parent = append(s.parent, first+int32(i))
 		s.frozen = append(s.frozen, nil)
+		s.extent = append(s.extent, int32(n))
 	}
 	return first
+}
+
+// product makes an atom that is there while all of the given ones are.
+func (s *sets) product(atoms ...int32) int32 {
+	var open []int32
+	for _, a := range atoms {
+		if a != atomFixed {
+			open = append(open, a)
+		}
+	}
+	switch len(open) {
+	case 0:
+		return atomFixed
+	case 1:
+		return open[0]
+	}
+	p := s.add(1)
+	s.become(p, s.leaves(nil, open...))
+	return p
+}
+
+// become makes a leaf a product of others, none of which depends on it.
+func (s *sets) become(leaf int32, factors []int32) {
+	if c := s.frozen[leaf]; c != nil || len(factors) > maxFactors {
+		if c == nil {
+			c = &cause{reason: "too many axes are merged into one"}
+			s.frozen[leaf] = c
+		}
+		for _, a := range factors {
+			s.freeze(a, c)
+		}
+		return
+	}
+	if s.factors == nil {
+		s.factors = map[int32][]int32{}
+	}
+	s.factors[leaf] = factors
 }
 
 func (s *sets) find(a int32) int32 {
@@ -38,24 +88,190 @@ func (s *sets) find(a int32) int32 {
 	return a
 }
 
-// union makes one set of two; the smaller root stays root, so that the order of sets is the order of their first atoms.
-func (s *sets) union(a, b int32) {
-	a, b = s.find(a), s.find(b)
-	if a == b {
-		return
+// leaves appends the roots that atoms depend on, outer factors first, each once, without frozen ones: those are always there.
+func (s *sets) leaves(dst []int32, atoms ...int32) []int32 {
+	for _, a := range atoms {
+		if a == atomFixed {
+			continue
+		}
+		r := s.find(a)
+		if f, ok := s.factors[r]; ok {
+			dst = s.leaves(dst, f...)
+		} else if s.frozen[r] == nil && !slices.Contains(dst, r) {
+			dst = append(dst, r)
+		}
 	}
+	return dst
+}
+
+// same tells whether two atoms depend on the same elements.
+func (s *sets) same(a, b int32) bool {
+	if a == b {
+		return true
+	}
+	var roots [2]int32
+	leaf := 0
+	for i, v := range [...]int32{a, b} {
+		if roots[i] = v; v != atomFixed {
+			roots[i] = s.find(v)
+			if _, product := s.factors[roots[i]]; !product && s.frozen[roots[i]] == nil {
+				leaf++
+			}
+		}
+	}
+	if roots[0] == roots[1] {
+		return true
+	}
+	if leaf == 2 {
+		return false
+	}
+	var roomA, roomB [maxFactors]int32
+	x, y := s.leaves(roomA[:0], a), s.leaves(roomB[:0], b)
+	return len(x) == len(y) && !slices.ContainsFunc(x, func(r int32) bool { return !slices.Contains(y, r) })
+}
+
+// union makes one root of two leaves; the smaller stays root, so that the order of elements is the order of their first atoms.
+func (s *sets) union(a, b int32) {
 	if b < a {
 		a, b = b, a
 	}
 	s.parent[b] = a
-	if s.frozen[a] == nil {
-		s.frozen[a] = s.frozen[b]
+}
+
+// freeze keeps an atom, and with it all its factors.
+func (s *sets) freeze(a int32, c *cause) {
+	for _, r := range s.leaves(nil, a) {
+		s.frozen[r] = c
 	}
 }
 
-func (s *sets) freeze(a int32, c *cause) {
-	if r := s.find(a); s.frozen[r] == nil {
-		s.frozen[r] = c
+// why is the cause that keeps an atom of which nothing can be removed.
+func (s *sets) why(a int32) *cause {
+	if a == atomFixed {
+		return &stays
+	}
+	r := s.find(a)
+	if s.frozen[r] != nil {
+		return s.frozen[r]
+	}
+	for _, v := range s.factors[r] {
+		if c := s.why(v); c != nil {
+			return c
+		}
+	}
+	return &stays
+}
+
+var stays = cause{reason: "it belongs to something that stays"}
+
+// unify makes two atoms depend on the same elements and tells whether that was news. Two leaves become one. A leaf that meets a product becomes that
+// product. Products meet factor by factor, outer ones first; where their numbers differ, a factor becomes the product of those
+// that together have its extent. What one side lacks altogether is frozen for c.
+func (s *sets) unify(a, b int32, c *cause) bool {
+	if a == b {
+		return false
+	}
+	switch {
+	case a == atomFixed:
+		s.freeze(b, c)
+		return false
+	case b == atomFixed:
+		s.freeze(a, c)
+		return false
+	}
+	ra, rb := s.find(a), s.find(b)
+	if ra == rb {
+		return false
+	}
+	if _, product := s.factors[ra]; !product && s.frozen[ra] == nil {
+		if _, product := s.factors[rb]; !product && s.frozen[rb] == nil {
+			s.union(ra, rb)
+			return true
+		}
+	}
+	// What is frozen already knows a better reason.
+	for _, r := range [...]int32{ra, rb} {
+		if s.frozen[r] != nil {
+			c = s.frozen[r]
+		}
+	}
+	var roomA, roomB [maxFactors]int32
+	x, y := s.leaves(roomA[:0], ra), s.leaves(roomB[:0], rb)
+	shared := func(r int32) bool { return slices.Contains(x, r) && slices.Contains(y, r) }
+	onlyX, onlyY := without(x, shared), without(y, shared)
+	return s.match(onlyX, onlyY, c)
+}
+
+func without(list []int32, drop func(int32) bool) []int32 {
+	var kept []int32
+	for _, v := range list {
+		if !drop(v) {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+// match unifies two lists of leaves that have none in common.
+func (s *sets) match(x, y []int32, c *cause) bool {
+	news := false
+	for len(x) > 0 && len(y) > 0 {
+		switch {
+		case len(x) == len(y):
+			// Two leaves of one list may have become one by what was tied before them.
+			if a, b := s.find(x[0]), s.find(y[0]); a != b {
+				s.union(a, b)
+			}
+			x, y, news = x[1:], y[1:], true
+		case len(x) == 1 && !slices.Contains(y, x[0]):
+			s.become(x[0], slices.Clone(y))
+			return true
+		case len(y) == 1 && !slices.Contains(x, y[0]):
+			s.become(y[0], slices.Clone(x))
+			return true
+		default:
+			n, m := s.prefix(x, y)
+			if n == 0 {
+				s.freezeAll(x, c)
+				s.freezeAll(y, c)
+				return news
+			}
+			news = s.match(x[:n:n], y[:m:m], c) || news
+			x, y = s.leaves(nil, x[n:]...), s.leaves(nil, y[m:]...)
+			shared := func(r int32) bool { return slices.Contains(x, r) && slices.Contains(y, r) }
+			x, y = without(x, shared), without(y, shared)
+		}
+	}
+	s.freezeAll(x, c)
+	s.freezeAll(y, c)
+	return news
+}
+
+// prefix finds the shortest beginnings of two lists with equal extents, one of them a single leaf; 0 where there are none.
+func (s *sets) prefix(x, y []int32) (n, m int) {
+	p, q := int64(s.extent[x[0]]), int64(s.extent[y[0]])
+	n, m = 1, 1
+	for p != q {
+		switch {
+		case p < q && m == 1 && n < len(x):
+			p *= int64(s.extent[x[n]])
+			n++
+		case q < p && n == 1 && m < len(y):
+			q *= int64(s.extent[y[m]])
+			m++
+		default:
+			return 0, 0
+		}
+	}
+	if n == len(x) && m == len(y) {
+		return 0, 0 // no progress: both are all there is
+	}
+	return n, m
+}
+
+func (s *sets) freezeAll(list []int32, c *cause) {
+	for _, a := range list {
+		s.freeze(a, c)
 	}
 }
 
@@ -96,14 +312,7 @@ func (f *finder) tie(a, b label, n *ir.Node, why string) {
 	held := &cause{n, why + ", which cannot lose this position"}
 	news := false
 	for i := range a {
-		switch {
-		case a[i] == atomFixed && b[i] == atomFixed:
-		case a[i] == atomFixed:
-			f.sets.freeze(b[i], held)
-		case b[i] == atomFixed:
-			f.sets.freeze(a[i], held)
-		case f.sets.find(a[i]) != f.sets.find(b[i]):
-			f.sets.union(a[i], b[i])
+		if f.sets.unify(a[i], b[i], held) {
 			news = true
 		}
 	}

@@ -8,23 +8,46 @@
 //
 // What always holds for a Space of a graph:
 //   - An element has the same positions in every tensor it touches: removing it everywhere leaves a valid graph.
-//   - An axis that meets a group holds all of the group's elements, so no axis ever becomes empty.
+//   - An axis that meets a group holds all of the group's elements, and positions for all combinations where it meets several in layers, so no
+//     axis ever becomes empty.
 //   - With the elements outside a selection multiplied by zero at every Use and every Block, the graph computes what the cut
 //     graph computes.
 //   - Graph inputs and outputs keep their shapes.
 package space
 
-// Ref is what one position of an axis depends on: an element of a group, or nothing when Group is −1.
+// Ref is an element of a group, or nothing when Group is −1.
 type Ref struct{ Group, Elem int32 }
 
-// Fixed tells whether the position is never removed.
+// Fixed tells whether the ref names no element.
 func (r Ref) Fixed() bool { return r.Group < 0 }
 
 // BlockRef is an element of a depth group.
 type BlockRef = Ref
 
-// Axis holds one Ref for each position of an axis; nil stands for an axis whose positions all stay. It is read-only: axes that agree share it.
-type Axis []Ref
+// Axis describes the positions of an axis in layers, each of which has one Ref for each position: a position stays while its elements in all layers
+// do. One layer is the rule. An axis of heads times dimensions has two, one of heads and one of dimensions, and either can
+// shrink. Nil stands for an axis whose positions all stay. It is read-only: axes that agree share it.
+//
+// Where the size of an axis is a number times symbols, say 12·N for the heads of a batch, the Axis is one period of it, here 12 positions.
+type Axis [][]Ref
+
+// Len is the number of positions, 0 for an axis that stays.
+func (a Axis) Len() int {
+	if a == nil {
+		return 0
+	}
+	return len(a[0])
+}
+
+// Kept tells whether position p stays under hard masks, one per group.
+func (a Axis) Kept(p int, masks [][]bool) bool {
+	for _, layer := range a {
+		if r := layer[p]; !r.Fixed() && !masks[r.Group][r.Elem] {
+			return false
+		}
+	}
+	return true
+}
 
 // Kind tells widths from depths.
 type Kind uint8
@@ -78,14 +101,17 @@ type Member struct {
 	Axis   int
 }
 
-// Use is a consumer of a width group: a node that sums over positions of the group, or stops following them. A mask multiplies there.
+// Use is a consumer of a width group: a node that sums or averages over positions of the group, or stops following them. A mask multiplies there.
 type Use struct {
 	Node  string // ir.Node.ID
 	Input int    // the input whose positions are masked
 	Axis  int
 
-	// Elems holds for each position of that axis its element of this group, −1 where the position is another's.
+	// Elems holds for each position of that axis its element of this group, −1 where the position does not depend on the group.
 	Elems []int32
+
+	// Mean says that the node divides by the number of positions (ReduceMean, a layer norm): it must count those alone that are kept.
+	Mean bool
 
 	// Weight is the constant that is contracted with the input: multiplying WeightAxis of it by the mask, by WeightElems, gives the
 	// same function. Empty where there is none.
@@ -119,6 +145,9 @@ type Space struct {
 
 	// Axes describes every axis of values and weights, by name; a name that is missing has no position that can be removed.
 	Axes map[string][]Axis
+
+	// Whole names the weights that keep all their positions, each with a reason. One without a reason stands beside things that stay.
+	Whole map[string]Frozen
 
 	// BlockOf lists the removable blocks around a node by its ID. A block's Add is inside its own block: it goes with it.
 	BlockOf map[string][]BlockRef
@@ -154,6 +183,10 @@ type Options struct {
 	// Min is the least number of elements kept, by pattern as above; the largest match counts. Default 1 for widths, 0 for depths.
 	Min map[string]int `json:"min,omitempty"`
 
-	// Divisor is handed on to width groups; 0 means 1.
-	Divisor int `json:"divisor,omitempty"`
+	// Tie makes one group, element by element, of all width groups that one of its patterns matches; they must have equally many elements.
+	Tie []string `json:"tie,omitempty"`
+
+	// Divisor is handed on to width groups; 0 means 1. Divisors says it by pattern; the largest match counts.
+	Divisor  int            `json:"divisor,omitempty"`
+	Divisors map[string]int `json:"divisors,omitempty"`
 }

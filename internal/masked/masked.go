@@ -31,15 +31,17 @@ func Input(group string) string { return "mask/" + group }
 
 // Insert returns a copy of g with the masks of s inserted. Block masks multiply the branch f(x) of x + f(x).
 func Insert(g *ir.Graph, s *space.Space, on On) (*ir.Graph, error) {
-	m := &masker{out: g.Clone(), s: s, taken: map[string]bool{}, made: map[string]string{}, before: map[string][]*ir.Node{}, byID: map[string]*ir.Node{}}
+	m := &masker{out: g.Clone(), s: s, taken: map[string]bool{}, made: map[string]string{}, before: map[string][]*ir.Node{}, after: map[*ir.Node][]*ir.Node{}, byID: map[string]*ir.Node{}}
 	for _, v := range g.Inputs {
 		m.taken[v.Name] = true
 	}
 	for name := range g.Weights {
 		m.taken[name] = true
 	}
+	ids := map[*ir.Node]string{} // as they are, for means write other values
 	for _, n := range m.out.Nodes {
 		m.byID[n.ID()] = n
+		ids[n] = n.ID()
 		for _, v := range n.Outputs {
 			m.taken[v] = true
 		}
@@ -60,7 +62,8 @@ func Insert(g *ir.Graph, s *space.Space, on On) (*ir.Graph, error) {
 	}
 	nodes := m.first
 	for _, n := range m.out.Nodes {
-		nodes = append(append(nodes, m.before[n.ID()]...), n)
+		nodes = append(append(nodes, m.before[ids[n]]...), n)
+		nodes = append(nodes, m.after[n]...)
 	}
 	m.out.Nodes = nodes
 	return m.out, nil
@@ -75,6 +78,7 @@ type masker struct {
 	made   map[string]string // what is the same is made once
 	first  []*ir.Node        // read masks and weights only
 	before map[string][]*ir.Node
+	after  map[*ir.Node][]*ir.Node
 }
 
 // target is one input of one node, with all the groups that mask it.
@@ -103,6 +107,8 @@ func (m *masker) widths(on On) error {
 			at[k].uses = append(at[k].uses, u)
 		}
 	}
+	means := map[string]*mean{}
+	var order []string
 	for _, t := range targets {
 		n := m.byID[t.node]
 		if n == nil || t.input >= len(n.Inputs) {
@@ -133,9 +139,25 @@ func (m *masker) widths(on On) error {
 		if err != nil {
 			return err
 		}
+		if u.Mean {
+			k := n.ID()
+			if means[k] == nil {
+				means[k] = &mean{node: n, rank: rank}
+				order = append(order, k)
+			}
+			means[k].axes = append(means[k].axes, u.Axis)
+			means[k].masks = append(means[k].masks, m.vector(t.groups, elems, 1))
+			means[k].sizes = append(means[k].sizes, len(u.Elems))
+			continue
+		}
 		list := m.before[t.node]
 		n.Inputs[t.input] = m.multiply(&list, n.Inputs[t.input], m.vector(t.groups, elems, rank-u.Axis))
 		m.before[t.node] = list
+	}
+	for _, n := range order {
+		if err := m.mean(means[n]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -163,11 +185,47 @@ func (m *masker) multiply(list *[]*ir.Node, v, mask string) string {
 // vector makes the masks of one axis, position by position, shaped to broadcast along the axis that stands fromEnd places from the end.
 // elems holds for each group its element at each position, −1 elsewhere; a position without any has mask 1.
 func (m *masker) vector(groups []int, elems [][]int32, fromEnd int) string {
+	// Groups that share no position make one vector; positions of several groups have the product of theirs.
+	var layers [][]int
+	for i := range groups {
+		k := 0
+		for k < len(layers) && slices.ContainsFunc(layers[k], func(j int) bool { return overlap(elems[i], elems[j]) }) {
+			k++
+		}
+		if k == len(layers) {
+			layers = append(layers, nil)
+		}
+		layers[k] = append(layers[k], i)
+	}
+	v := ""
+	for _, layer := range layers {
+		w := m.layer(groups, elems, layer)
+		if v == "" {
+			v = w
+		} else {
+			v = m.node("Mul", v+"*"+w, []string{v, w}, nil)
+		}
+	}
+	return m.upright(v, len(elems[0]), fromEnd)
+}
+
+func overlap(a, b []int32) bool {
+	for p := range a {
+		if a[p] >= 0 && b[p] >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// layer makes the vector of those of the groups that are listed.
+func (m *masker) layer(groups []int, elems [][]int32, list []int) string {
 	size := len(elems[0])
 	at := make([]int64, size)
 	offset := int64(0)
 	var parts []string
-	for i, g := range groups {
+	for _, i := range list {
+		g := groups[i]
 		for p, e := range elems[i] {
 			if e >= 0 {
 				at[p] = offset + int64(e) + 1
@@ -198,16 +256,21 @@ func (m *masker) vector(groups []int, elems [][]int32, fromEnd int) string {
 		indices := m.weight(fmt.Sprintf("%s/at/%x", v, hash(at)), ir.Vector64(at...))
 		v = m.node("Gather", indices+"/gather", []string{v, indices}, ir.Attrs{"axis": ir.IntAttr(0)})
 	}
-	if fromEnd > 1 {
-		shape := make([]int64, fromEnd)
-		for i := range shape {
-			shape[i] = 1
-		}
-		shape[0] = int64(size)
-		target := m.weight(fmt.Sprintf("mask/shape/%d.%d", size, fromEnd), ir.Vector64(shape...))
-		v = m.node("Reshape", fmt.Sprintf("%s/%d", v, fromEnd), []string{v, target}, nil)
-	}
 	return v
+}
+
+// upright shapes a vector to stand fromEnd places from the end.
+func (m *masker) upright(v string, size, fromEnd int) string {
+	if fromEnd == 1 {
+		return v
+	}
+	shape := make([]int64, fromEnd)
+	for i := range shape {
+		shape[i] = 1
+	}
+	shape[0] = int64(size)
+	target := m.weight(fmt.Sprintf("mask/shape/%d.%d", size, fromEnd), ir.Vector64(shape...))
+	return m.node("Reshape", fmt.Sprintf("%s/%d", v, fromEnd), []string{v, target}, nil)
 }
 
 // node writes a node that reads nothing but masks and constants, once for the same name.
