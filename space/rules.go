@@ -25,7 +25,7 @@ var rules = map[string]rule{
 	"Equal": meet, "Greater": meet, "Less": meet, "GreaterOrEqual": meet, "LessOrEqual": meet, "Mod": meet, "Xor": meet, "PRelu": meet, "And": meet, "Or": meet,
 
 	// Layers.
-	"Conv": convolve, "Gemm": gemm, "MatMul": matmul, "BatchNormalization": normalize, "InstanceNormalization": normalizeEach,
+	"Conv": convolve, "Gemm": gemm, "MatMul": matmul, "BatchNormalization": normalize, "InstanceNormalization": instanceNorm, "LayerNormalization": layerNorm,
 
 	// Reductions.
 	"MaxPool": pool, "AveragePool": pool, "GlobalAveragePool": pool, "GlobalMaxPool": pool,
@@ -41,7 +41,7 @@ var rules = map[string]rule{
 	"Hardmax": softmax, "Upsample": resize,
 
 	// What no rule describes yet stays as it is.
-	"ConvTranspose": held, "LayerNormalization": held, "RMSNormalization": held, "GroupNormalization": held,
+	"ConvTranspose": held, "RMSNormalization": held, "GroupNormalization": held,
 	"LpNormalization": held, "MeanVarianceNormalization": held, "GatherElements": held, "GatherND": held, "ScatterElements": held,
 	"Scatter": held, "ScatterND": held, "ArgMax": held, "ArgMin": held, "TopK": held, "OneHot": held, "NonZero": held,
 	"NonMaxSuppression": held, "CumSum": held, "Trilu": held, "Tile": held, "DepthToSpace": held, "SpaceToDepth": held, "Einsum": held,
@@ -64,12 +64,6 @@ func follow(f *finder, n *ir.Node) {
 			f.axes[v] = in
 		}
 	}
-}
-
-// normalizeEach is for statistics that each sample and channel has of its own.
-func normalizeEach(f *finder, n *ir.Node) {
-	f.freezeFrom(f.in(n, 0), 2, n, "normalises over it")
-	normalize(f, n)
 }
 
 // held is for operators that mix or choose positions in a way that no rule describes.

@@ -321,16 +321,6 @@ func (f *finder) tie(a, b label, n *ir.Node, why string) {
 	}
 }
 
-// fold ties positions of l that are a period apart: they can be removed only together.
-func (f *finder) fold(l label, period int, n *ir.Node, why string) {
-	if l == nil {
-		return
-	}
-	for i := period; i+period <= len(l); i += period {
-		f.tie(l[:period], l[i:i+period], n, why)
-	}
-}
-
 // knot remembers that a rule tied something, for Group.Ties.
 type knot struct {
 	at  label
