@@ -2,6 +2,7 @@ package search
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/dms-go/dms/topk"
 	"github.com/dms-go/dms/train"
@@ -22,7 +23,9 @@ const (
 // Config holds the settings of a search beside those of its training loop. Start from Default.
 type Config struct {
 	Pipeline Pipeline `json:"pipeline"`
-	Budgets  []Budget `json:"budgets"`
+	// Method is one of Methods by name.
+	Method  string   `json:"method"`
+	Budgets []Budget `json:"budgets"`
 
 	// Rate is the constant learning rate of the prune ratios under Adam (β 0.9, 0.99).
 	Rate float64 `json:"rate"`
@@ -44,6 +47,16 @@ type Config struct {
 	HardWidths bool `json:"hard_widths"`
 	// SoftBlocks puts the soft mask of blocks into the forward pass.
 	SoftBlocks bool `json:"soft_blocks"`
+	// Rank ranks importances before they meet the ratio, the method's own way; without, they are divided by the largest of their group.
+	Rank bool `json:"rank"`
+	// SoftCount lets the budget loss see the cost of the soft masks instead of the hard ones.
+	SoftCount bool `json:"soft_count"`
+	// Start is the ratio at the first step, of the methods that learn ratios.
+	Start float64 `json:"start"`
+	// Logit is that of keeping everything at the first step, of the methods that sample (mes: every element; sns: the full count).
+	Logit float64 `json:"logit"`
+	// Temperature is that of their Gumbel softmax.
+	Temperature float64 `json:"temperature"`
 	// Recalibrate is how many batches give the batch-norm statistics of the final network; those of the search belong to soft masks.
 	Recalibrate int `json:"recalibrate"`
 
@@ -53,7 +66,7 @@ type Config struct {
 // Default is the configuration of a pipeline that has been measured to work without tuning.
 func Default(p Pipeline) Config {
 	c := Config{
-		Pipeline: p, Rate: 0.005, Balance: 2, BalanceDecay: 0.97, Mu: 1, DecayShare: 0.8, Sharpness: 1,
+		Pipeline: p, Method: methods[0].Name, Rank: true, Logit: 3, Temperature: 0.1, Rate: 0.005, Balance: 2, BalanceDecay: 0.97, Mu: 1, DecayShare: 0.8, Sharpness: 1,
 		Importance: "taylor", ImportanceDecay: 0.99, Recalibrate: 200, Train: train.Default(),
 	}
 	switch p {
@@ -71,6 +84,9 @@ func (c Config) check() error {
 	default:
 		return fmt.Errorf("search: unknown pipeline %q; known are np, p and p-", c.Pipeline)
 	}
+	if _, err := lookupMethod(c.Method); err != nil {
+		return err
+	}
 	switch k, err := topk.Lookup(c.Importance); {
 	case err != nil:
 		return fmt.Errorf("search: setting importance: %w", err)
@@ -86,9 +102,12 @@ func (c Config) check() error {
 		{"balance", c.Balance >= 0 && c.Balance <= 1e6, "0 (off) or a number up to 1e6"},
 		{"balance_decay", c.BalanceDecay >= 0 && c.BalanceDecay < 1, "a number in [0, 1)"},
 		{"mu", c.Mu >= 0 && c.Mu <= 1e9, "a number from 0 to 1e9"},
-		{"decay_share", c.DecayShare > 0 && c.DecayShare <= 1, "a number in (0, 1]"},
+		{"decay_share", c.DecayShare >= 0 && c.DecayShare <= 1, "a number in [0, 1]; 0 sets the budget from the first step"},
 		{"sharpness", c.Sharpness > 0 && c.Sharpness <= 1e3, "a number above 0, at most 1000"},
 		{"importance_decay", c.ImportanceDecay >= 0 && c.ImportanceDecay < 1, "a number in [0, 1)"},
+		{"start", c.Start >= 0 && c.Start <= 1, "a number in [0, 1]"},
+		{"logit", math.Abs(c.Logit) <= 20, "a number from -20 to 20"},
+		{"temperature", c.Temperature >= 1e-3 && c.Temperature <= 1e3, "a number from 0.001 to 1000"},
 		{"recalibrate", c.Recalibrate >= 0, "a count that is not negative"},
 	} {
 		if !v.ok {

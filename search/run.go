@@ -89,6 +89,10 @@ func Run(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Opt
 		h.buffers = append(h.buffers, make([]float32, group.N))
 		h.grads = append(h.grads, make([]float64, group.N))
 	}
+	if m := st.method; m.score != nil {
+		m.score(scored{g, s, st.groups, cfg.Train.Seed})
+		return finish(ctx, g, mg, src, cfg, h, s)
+	}
 	trained, err := train.Fit(ctx, mg, src, cfg.Train, train.Options{
 		Teacher: opt.Teacher, Hook: h, Inputs: h.inputs, Frozen: cfg.Pipeline == PMinus,
 		Journal: opt.Journal, Resume: opt.Resume, Progress: opt.Progress,
@@ -208,9 +212,10 @@ type savedStructure struct {
 
 type savedGroup struct {
 	A      float64   `json:"a"`
+	Theta  []float64 `json:"theta"`
 	C      []float64 `json:"c"`
-	M1     float64   `json:"m1"`
-	M2     float64   `json:"m2"`
+	M1     []float64 `json:"m1"`
+	M2     []float64 `json:"m2"`
 	Count  int       `json:"count"`
 	Frozen bool      `json:"frozen,omitempty"`
 	Gone   float64   `json:"gone,omitempty"`
@@ -222,7 +227,7 @@ func (h *hook) State() (json.RawMessage, error) {
 	s := savedStructure{Step: st.step, TaskNorm: st.taskNorm, Spent: st.spent, Groups: map[string]savedGroup{}}
 	for i := range st.groups {
 		g := &st.groups[i]
-		s.Groups[g.name] = savedGroup{A: g.a, C: g.c, M1: g.m1, M2: g.m2, Count: g.count, Frozen: g.frozen, Gone: g.gone, Sum: g.sum}
+		s.Groups[g.name] = savedGroup{A: g.a, Theta: g.theta, C: g.c, M1: g.m1, M2: g.m2, Count: g.count, Frozen: g.frozen, Gone: g.gone, Sum: g.sum}
 	}
 	return json.Marshal(s)
 }
@@ -240,10 +245,13 @@ func (h *hook) Restore(state json.RawMessage) error {
 	for i := range st.groups {
 		g := &st.groups[i]
 		v, ok := s.Groups[g.name]
-		if !ok || len(v.C) != len(g.c) || !(v.A >= 0 && v.A <= 1) {
+		if !ok || len(v.C) != len(g.c) || len(v.Theta) != len(g.theta) || len(v.M1) != len(g.m1) || len(v.M2) != len(g.m2) || !(v.A >= 0 && v.A <= 1) {
 			return fmt.Errorf("search: checkpoint: group %q is missing or does not fit; resume with the settings it was started with", g.name)
 		}
-		g.a, g.m1, g.m2, g.count, g.frozen, g.gone, g.sum = v.A, v.M1, v.M2, v.Count, v.Frozen, v.Gone, v.Sum
+		g.a, g.count, g.frozen, g.gone, g.sum = v.A, v.Count, v.Frozen, v.Gone, v.Sum
+		copy(g.theta, v.Theta)
+		copy(g.m1, v.M1)
+		copy(g.m2, v.M2)
 		copy(g.c, v.C)
 	}
 	st.step, st.taskNorm = s.Step, s.TaskNorm

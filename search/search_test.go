@@ -315,7 +315,7 @@ func TestSolverRespectsMinimaAndDivisors(t *testing.T) {
 		}
 		st := newStructure(s, model, targets, 10, Default(NP))
 		for i := range st.groups {
-			st.groups[i].a = rng.Float64()
+			st.groups[i].theta[0] = rng.Float64()
 			for e := range st.groups[i].c {
 				st.groups[i].c[e] = float64(rng.IntN(5))
 			}
@@ -377,7 +377,7 @@ func TestBudgetGradientFallsWithEveryRatio(t *testing.T) {
 			st.groups[i].c[e] = float64(e)
 		}
 		if st.groups[i].kind == space.Width { // a group inside a dropped block costs nothing anyway
-			st.groups[i].a = 0.3
+			st.groups[i].theta[0] = 0.3
 		}
 	}
 	st.refresh()
@@ -386,7 +386,7 @@ func TestBudgetGradientFallsWithEveryRatio(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, v := range grad {
-		if !(v < 0) {
+		if !(v[0] < 0) {
 			t.Errorf("group %q: ∂budget/∂a = %v; removing more must cost less", st.groups[i].name, v)
 		}
 	}

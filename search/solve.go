@@ -20,11 +20,14 @@ type solver struct {
 	space   *space.Space
 	model   *cost.Model
 	targets []target
-	order   [][]int   // per group: elements, most important first
-	ratio   []float64 // per group: a
-	min     []int
-	unit    []int
-	depth   []int // per group: blocks kept, for depth groups
+	order   [][]int                            // per group: elements, most important first
+	ratio   []float64                          // per group: a
+	want    func(i int, shift float64) float64 // in place of the ratios, for a method that ranks over all groups
+
+	importance [][]float64 // per group and element
+	min        []int
+	unit       []int
+	depth      []int // per group: blocks kept, for depth groups
 
 	masks [][]float64
 }
@@ -35,6 +38,7 @@ func (st *structure) solve(s *space.Space) (space.Selection, error) {
 	for i, g := range s.Groups {
 		learned := &st.groups[i]
 		v.order = append(v.order, topk.Order(learned.c))
+		v.importance = append(v.importance, learned.c)
 		v.ratio = append(v.ratio, st.settledRatio(learned))
 		v.min = append(v.min, minKeep(g))
 		v.unit = append(v.unit, max(1, g.Divisor))
@@ -44,6 +48,9 @@ func (st *structure) solve(s *space.Space) (space.Selection, error) {
 		}
 		v.depth = append(v.depth, kept)
 		v.masks = append(v.masks, make([]float64, g.N))
+	}
+	if st.method.ratios != nil {
+		st.method.ratios(v, st.cfg.Train.Seed)
 	}
 	counts, err := v.counts()
 	if err != nil {
@@ -99,6 +106,9 @@ func (v *solver) shifted(shift float64) []int {
 
 // wanted is the real number of elements group i asks for.
 func (v *solver) wanted(i int, shift float64) float64 {
+	if v.want != nil {
+		return v.want(i, shift)
+	}
 	return (1 - v.ratio[i] - shift) * float64(len(v.order[i]))
 }
 

@@ -3,6 +3,7 @@ package search
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 
 	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/space"
@@ -14,6 +15,7 @@ import (
 // the gradient of the task loss and of the budget loss. It knows neither weights nor data.
 type structure struct {
 	cfg     Config
+	method  Method
 	model   *cost.Model
 	targets []target
 	decay   int // steps of the decay phase; afterwards depth groups are frozen
@@ -33,20 +35,22 @@ type group struct {
 	l    float64 // sharpness L
 	min  int
 
-	a    float64   // prune ratio, in [0, 1]
-	c    []float64 // importances ≥ 0
-	rank []float64 // mid-ranks of c, in (0, 1)
-	m    []float64 // soft mask, in (0, 1); all 1 while the group is not live
-	dm   []float64 // ∂m/∂a
-	keep []float64 // hard mask, 0 or 1
-	live bool      // false while all importances are equal
+	theta []float64 // what the method learns; for dms the prune ratio alone
+	a     float64   // the prune ratio that theta stands for, in [0, 1]
+	c     []float64 // importances ≥ 0
+	rank  []float64 // mid-ranks of c, in (0, 1)
+	order []int     // by falling importance, where the method needs it
+	m     []float64 // soft mask, in (0, 1); all 1 while the group is not live
+	dm    []float64 // the method's own: ∂m/∂a for dms
+	keep  []float64 // hard mask, 0 or 1
+	live  bool      // false while all importances are equal
 
-	m1, m2 float64 // Adam's moments of ∂L/∂a
-	count  int     // Adam's steps
+	m1, m2 []float64 // Adam's moments of ∂L/∂theta
+	count  int       // Adam's steps
 	frozen bool
-	sum    float64 // of a over the steps of the refine phase
-	gone   float64 // depth: moving average of the number of blocks that the hard mask drops
-	gTask  float64
+	sum    float64   // of a over the steps of the refine phase
+	gone   float64   // depth: moving average of the number of blocks that the hard mask drops
+	gTask  []float64 // ∂L_task/∂theta
 }
 
 // A block goes for good only where the search had settled on doing without it. The ratio of a block that is worth its cost swings
@@ -67,20 +71,31 @@ func (st *structure) settledRatio(g *group) float64 {
 }
 
 // freeze ends the learning of a depth group at the blocks it has settled on.
-func (g *group) freeze() {
+func (st *structure) freeze(g *group) {
 	g.frozen = true
 	if g.live {
 		g.a = math.Floor(g.gone+1-settled) / float64(len(g.c))
+		st.method.learner.fix(g)
 	}
 }
 
 func newStructure(s *space.Space, model *cost.Model, targets []target, decay int, cfg Config) *structure {
-	st := &structure{cfg: cfg, model: model, targets: targets, decay: decay, spent: make([]float64, len(targets))}
+	method, err := lookupMethod(cfg.Method)
+	if err != nil {
+		panic(err) // Config.check has been asked
+	}
+	if method.learner == nil {
+		method.learner = untouched{}
+	}
+	st := &structure{cfg: cfg, method: method, model: model, targets: targets, decay: decay, spent: make([]float64, len(targets))}
 	for _, g := range s.Groups {
 		st.groups = append(st.groups, group{
 			name: g.Name, kind: g.Kind, l: g.Sharpness * cfg.Sharpness, min: minKeep(g),
-			c: make([]float64, g.N), rank: make([]float64, g.N), m: make([]float64, g.N), dm: make([]float64, g.N), keep: make([]float64, g.N),
+			theta: method.learner.start(g.N, &cfg),
+			c:     make([]float64, g.N), rank: make([]float64, g.N), m: make([]float64, g.N), dm: make([]float64, g.N), keep: make([]float64, g.N),
 		})
+		at := &st.groups[len(st.groups)-1]
+		at.m1, at.m2, at.gTask = make([]float64, len(at.theta)), make([]float64, len(at.theta)), make([]float64, len(at.theta))
 		st.hard = append(st.hard, make([]float64, g.N))
 		st.grad = append(st.grad, make([]float64, g.N))
 	}
@@ -99,25 +114,29 @@ func minKeep(g space.Group) int {
 	return 0
 }
 
-// refresh recomputes ranks and masks from importances and ratios.
+// refresh recomputes ranks and masks from importances and parameters. Noise depends on seed, step and order of the groups alone, so that a
+// resumed search draws the same.
 func (st *structure) refresh() {
+	noise := rand.New(rand.NewPCG(st.cfg.Train.Seed, uint64(st.step)))
 	for i := range st.groups {
 		g := &st.groups[i]
-		topk.Rank(g.rank, g.c)
-		g.live = topk.Mask(g.m, g.c, g.a, g.l)
-		topk.MaskGrad(g.dm, g.m, g.l, g.live)
-		for e := range g.keep {
-			g.keep[e] = 0
+		a := g.a
+		st.method.learner.refresh(g, &st.cfg, noise)
+		if g.frozen {
+			g.a = a
+			g.settleBlocks()
 		}
-		if !g.live {
-			for e := range g.keep {
-				g.keep[e] = 1
-			}
-			continue
-		}
-		for _, e := range topk.Keep(g.c, g.a, g.min) {
-			g.keep[e] = 1
-		}
+	}
+}
+
+// settleBlocks is the hard mask of a depth group that has ended learning, whatever its method draws.
+func (g *group) settleBlocks() {
+	if !g.live {
+		return
+	}
+	clear(g.keep)
+	for _, e := range topk.Top(g.c, max(g.min, len(g.c)-int(math.Round(g.a*float64(len(g.c)))))) {
+		g.keep[e] = 1
 	}
 }
 
@@ -125,7 +144,7 @@ func (st *structure) refresh() {
 // blocks, whose soft masks would settle at ½ and pay for half a block at almost no loss (method notes, section 5).
 func (st *structure) forward(i int) []float64 {
 	g := &st.groups[i]
-	if g.kind == space.Depth && !st.cfg.SoftBlocks || g.kind == space.Width && st.cfg.HardWidths {
+	if g.kind == space.Depth && !st.cfg.SoftBlocks || g.kind == space.Width && (st.cfg.HardWidths || st.method.learner.hard()) {
 		return g.keep
 	}
 	return g.m
@@ -137,17 +156,17 @@ func (st *structure) update(dm [][]float64) error {
 	norm := 0.0
 	for i := range st.groups {
 		g := &st.groups[i]
-		g.gTask = 0
+		clear(g.gTask)
 		if g.live {
-			for e, d := range dm[i] {
-				g.gTask += d * g.dm[e]
+			st.method.learner.pull(g.gTask, g, &st.cfg, dm[i])
+		}
+		for _, v := range g.gTask {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return &train.NotFiniteError{Step: st.step, Tensor: fmt.Sprintf("the gradient of group %q", g.name)}
 			}
-		}
-		if math.IsNaN(g.gTask) || math.IsInf(g.gTask, 0) {
-			return &train.NotFiniteError{Step: st.step, Tensor: fmt.Sprintf("the gradient of group %q", g.name)}
-		}
-		if !g.frozen {
-			norm += g.gTask * g.gTask
+			if !g.frozen {
+				norm += v * v
+			}
 		}
 	}
 	st.taskNorm += (1 - st.cfg.BalanceDecay) * (math.Sqrt(norm) - st.taskNorm)
@@ -159,13 +178,16 @@ func (st *structure) update(dm [][]float64) error {
 	for i := range st.groups {
 		g := &st.groups[i]
 		// The soft mask, also where the hard one acts: a dropped block would otherwise have importance 0 and never come back.
-		if err := topk.Update(g.c, g.m, dm[i], st.cfg.Importance, st.cfg.ImportanceDecay); err != nil {
+		if err := topk.Update(g.c, st.method.learner.observed(g), dm[i], st.cfg.Importance, st.cfg.ImportanceDecay); err != nil {
 			return err
 		}
 		if g.frozen || !g.live {
 			continue
 		}
-		st.adam(g, g.gTask+scale*gBudget[i])
+		for k := range gBudget[i] {
+			gBudget[i][k] = g.gTask[k] + scale*gBudget[i][k]
+		}
+		st.adam(g, gBudget[i])
 	}
 	st.step++
 	st.refresh()
@@ -191,7 +213,7 @@ func (st *structure) settle() (froze bool) {
 		}
 		g.gone = goneDecay*g.gone + (1-goneDecay)*gone
 		if st.step >= st.decay {
-			g.freeze()
+			st.freeze(g)
 			froze = true
 		}
 	}
@@ -200,10 +222,15 @@ func (st *structure) settle() (froze bool) {
 
 // budgetGradient is ∂/∂a of Σ log(r_c/r_t) over the budgets that are overspent, with hard counts in value and soft ones in gradient
 // (straight-through). It also records what every budget spends now.
-func (st *structure) budgetGradient() ([]float64, error) {
-	out := make([]float64, len(st.groups))
+func (st *structure) budgetGradient() ([][]float64, error) {
+	out := make([][]float64, len(st.groups))
 	for i := range st.groups {
-		copy(st.hard[i], st.groups[i].keep)
+		g := &st.groups[i]
+		out[i] = make([]float64, len(g.theta))
+		copy(st.hard[i], g.keep)
+		if st.cfg.SoftCount {
+			copy(st.hard[i], g.m)
+		}
 	}
 	for b, t := range st.targets {
 		for i := range st.grad {
@@ -219,9 +246,10 @@ func (st *structure) budgetGradient() ([]float64, error) {
 			if !g.live || g.frozen {
 				continue
 			}
-			for e, d := range st.grad[i] {
-				out[i] += d * g.dm[e] / spent
+			for e := range st.grad[i] {
+				st.grad[i][e] /= spent
 			}
+			st.method.learner.pull(out[i], g, &st.cfg, st.grad[i])
 		}
 	}
 	return out, nil
@@ -229,13 +257,15 @@ func (st *structure) budgetGradient() ([]float64, error) {
 
 // budgetScale weighs the budget's gradient: by Mu, or, with the gradient balance, so that its norm is Balance times the usual norm of
 // the task's gradient.
-func (st *structure) budgetScale(g []float64) float64 {
+func (st *structure) budgetScale(g [][]float64) float64 {
 	if st.cfg.Balance == 0 {
 		return st.cfg.Mu
 	}
 	norm := 0.0
-	for _, v := range g {
-		norm += v * v
+	for _, group := range g {
+		for _, v := range group {
+			norm += v * v
+		}
 	}
 	if norm == 0 {
 		return 0
@@ -244,13 +274,16 @@ func (st *structure) budgetScale(g []float64) float64 {
 	return st.cfg.Balance * corrected / math.Sqrt(norm)
 }
 
-// adam moves one ratio (Kingma & Ba 2015; no weight decay) and clamps it to [0, 1].
-func (st *structure) adam(g *group, grad float64) {
+// adam moves the parameters of one group (Kingma & Ba 2015; no weight decay) and clamps them.
+func (st *structure) adam(g *group, grad []float64) {
 	const beta1, beta2, epsilon = 0.9, 0.99, 1e-12
 	g.count++
-	g.m1 = beta1*g.m1 + (1-beta1)*grad
-	g.m2 = beta2*g.m2 + (1-beta2)*grad*grad
-	m := g.m1 / (1 - math.Pow(beta1, float64(g.count)))
-	v := g.m2 / (1 - math.Pow(beta2, float64(g.count)))
-	g.a = min(1, max(0, g.a-st.cfg.Rate*m/(math.Sqrt(v)+epsilon)))
+	lo, hi := st.method.learner.bounds()
+	for k, d := range grad {
+		g.m1[k] = beta1*g.m1[k] + (1-beta1)*d
+		g.m2[k] = beta2*g.m2[k] + (1-beta2)*d*d
+		m := g.m1[k] / (1 - math.Pow(beta1, float64(g.count)))
+		v := g.m2[k] / (1 - math.Pow(beta2, float64(g.count)))
+		g.theta[k] = min(hi, max(lo, g.theta[k]-st.cfg.Rate*m/(math.Sqrt(v)+epsilon)))
+	}
 }

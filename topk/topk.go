@@ -56,13 +56,19 @@ func Mask(dst, c []float64, a, sharpness float64) (live bool) {
 		return false
 	}
 	Rank(dst, c)
-	slope := sharpness * float64(len(c))
-	for i, r := range dst {
+	Soft(dst, dst, a, sharpness)
+	return true
+}
+
+// Soft writes σ(L·n·(x[i] − a)), 0 below 2⁻⁶⁰: the mask of elements that stand at x, in [0, 1], on the scale of the ratio. With mid-ranks it is Mask's.
+// dst may be x.
+func Soft(dst, x []float64, a, sharpness float64) {
+	slope := sharpness * float64(len(x))
+	for i, r := range x {
 		if dst[i] = sigmoid(slope * (r - a)); dst[i] < least {
 			dst[i] = 0
 		}
 	}
-	return true
 }
 
 // least is the smallest mask that is not 0.

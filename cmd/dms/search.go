@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dms-go/dms"
@@ -56,7 +57,7 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
 	fl := cmd.Flags()
 	fl.StringArrayVar(&budgets, "budget", nil, "what the result may cost: macs=50%, macs=300M, params=1.2M, bytes=40% (repeatable)")
 	fl.StringVar(&pipeline, "pipeline", "", "np, p or p- (default: np for a zoo network with random weights, else p)")
-	fl.StringVar(&method, "method", "dms", "how masks are learned; this build has dms")
+	fl.StringVar(&method, "method", "dms", "how the structure is found: "+strings.Join(methodNames(), ", "))
 	fl.IntVar(&steps, "steps", 0, "steps of the search (default: 400 for p-, else by epochs)")
 	fl.Float64Var(&epochs, "epochs", 0, "passes over the training data instead of --steps")
 	fl.Uint64Var(&seed, "seed", 1, "of batches, augmentation and random weights")
@@ -69,9 +70,6 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
 		if f.resume != "" {
 			s, err = goOn(c, "search", f.resume)
 		} else {
-			if method != "dms" {
-				return withHint(misuse("--method %s: this build has the method dms alone", method), "leave --method out")
-			}
 			if pipeline == "" { // the defaults of the other settings depend on it
 				pipeline, _ = f.settings.last("pipeline").(string) // what is no word is refused with the other settings
 			}
@@ -86,6 +84,12 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
 			override := func() error {
 				cfg.Pipeline = search.Pipeline(pipeline)
 				fl := cmd.Flags()
+				if fl.Changed("method") {
+					if !slices.Contains(methodNames(), method) {
+						return withHint(misuse("--method: unknown method %q", method), "known are %s", strings.Join(methodNames(), ", "))
+					}
+					cfg.Method = method
+				}
 				if fl.Changed("seed") {
 					cfg.Train.Seed = seed
 				}
@@ -105,6 +109,14 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
 		return s.end(cmd.Context(), s.search(cmd.Context(), f.json))
 	}
 	return cmd
+}
+
+func methodNames() []string {
+	var names []string
+	for _, m := range search.Methods() {
+		names = append(names, m.Name)
+	}
+	return names
 }
 
 // setBudgets takes the budgets of the command line, which replace those of a settings file.
