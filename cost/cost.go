@@ -52,9 +52,14 @@ const (
 	Bytes
 
 	metrics = 3
+
+	// Latency is a time on some machine. It is measured and not counted: no Cost and no Model holds it.
+	Latency Metric = metrics
 )
 
-func (k Metric) String() string { return [...]string{"macs", "params", "bytes"}[k%metrics] }
+func (k Metric) String() string {
+	return [...]string{"macs", "params", "bytes", "latency"}[k%(metrics+1)]
+}
 
 // ParseMetric reads the name of a metric: macs, params or bytes.
 func ParseMetric(s string) (Metric, error) {

@@ -3,6 +3,7 @@ package cost
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/space"
@@ -17,10 +18,16 @@ type Model struct {
 
 // NewModel writes down the cost of g over s, which is space.Find's for the same graph; s may be nil for a cost that does not vary.
 // Count tells what g must have.
-func NewModel(g *ir.Graph, s *space.Space) (*Model, error) {
+func NewModel(g *ir.Graph, s *space.Space) (*Model, error) { return NewModelOf(g, s, nil) }
+
+// NewModelOf counts those nodes alone that belongs holds for; nil is all of them. A weight belongs to the first node that reads it.
+func NewModelOf(g *ir.Graph, s *space.Space, belongs func(*ir.Node) bool) (*Model, error) {
 	entries, err := account(g, s)
 	if err != nil {
 		return nil, err
+	}
+	if belongs != nil {
+		entries = slices.DeleteFunc(entries, func(e entry) bool { return !belongs(e.node) })
 	}
 	if s == nil {
 		s = &space.Space{}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -18,8 +19,9 @@ type SearchResult struct {
 	Before  cost.Cost       `json:"before"`
 	After   cost.Cost       `json:"after"`
 	Budgets []search.Budget `json:"budgets,omitempty"`
-	Groups  []Group         `json:"groups"`           // in the order of the space
-	Layers  []Layer         `json:"layers,omitempty"` // in the order of the network; left out when not measured
+	Latency *search.Latency `json:"latency,omitempty"` // where a budget asked for it
+	Groups  []Group         `json:"groups"`            // in the order of the space
+	Layers  []Layer         `json:"layers,omitempty"`  // in the order of the network; left out when not measured
 
 	*train.Score // of the smaller network on the test samples; nil when not measured
 }
@@ -55,7 +57,7 @@ type TrainResult struct {
 
 // NewSearchResult sums up a search with the budgets it was given.
 func NewSearchResult(r *search.Result, budgets []search.Budget) SearchResult {
-	return SearchResult{Before: r.Before, After: r.After, Budgets: budgets, Groups: groups(r.Space, r.Selection)}
+	return SearchResult{Before: r.Before, After: r.After, Budgets: budgets, Latency: r.Latency, Groups: groups(r.Space, r.Selection)}
 }
 
 // Layers pairs the layers of a network with what a search left of them, by name and operator. What the cutting added, such as a
@@ -140,6 +142,9 @@ func (r *SearchResult) check() error {
 		if c.cost.MACs < 0 || c.cost.Params < 0 || c.cost.Bytes < 0 {
 			return fmt.Errorf("%q is negative", c.name)
 		}
+	}
+	if l := r.Latency; l != nil && (l.Before < 0 || l.After < 0 || l.Target < 0) {
+		return errors.New("a negative latency")
 	}
 	for _, l := range r.Layers {
 		for _, c := range []cost.Cost{l.Before, l.After} {

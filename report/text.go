@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/search"
 	"github.com/dms-go/dms/train"
 )
@@ -61,6 +62,9 @@ func (r *SearchResult) costs() *Table {
 			}
 		}
 		t.Add(search.MetricName(m.metric), m.write(before), m.write(after), Percent(share(after, before)), budget)
+	}
+	if l := r.Latency; l != nil {
+		t.Add(search.MetricName(cost.Latency), Duration(l.Before), Duration(l.After), Percent(share(int64(l.After), int64(l.Before))), Duration(l.Target))
 	}
 	return t
 }

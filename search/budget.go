@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dms-go/dms/cost"
 )
@@ -16,11 +17,11 @@ var ErrBudgetTooSmall = errors.New("search: budget too small")
 // Budget is the most that one metric of the final network may reach.
 //
 // It is written METRIC=AMOUNT: an amount is a share of the original ("macs=50%") or a number with an optional decimal suffix
-// K, M, G or B ("macs=300M", "params=5.4B", "bytes=2G"; G and B are both 10⁹).
+// K, M, G or B ("macs=300M", "params=5.4B", "bytes=2G"; G and B are both 10⁹), or for latency a time ("latency=3ms").
 type Budget struct {
 	Metric cost.Metric
 	Share  float64 // of the original, in (0, 1]; 0 when Amount is set
-	Amount int64   // MACs, parameters or bytes of one sample; 0 when Share is set
+	Amount int64   // MACs, parameters, bytes or nanoseconds of one sample; 0 when Share is set
 }
 
 var metricNames = []struct {
@@ -30,6 +31,7 @@ var metricNames = []struct {
 	{"macs", cost.MACs},
 	{"params", cost.Params},
 	{"bytes", cost.Bytes},
+	{"latency", cost.Latency},
 }
 
 // MetricName is the word for a metric on the command line, in JSON and in messages.
@@ -56,11 +58,8 @@ func ParseBudget(text string) (Budget, error) {
 			b.Metric, known = m.metric, true
 		}
 	}
-	if name == "latency" {
-		return Budget{}, fmt.Errorf("search: budget %q: this build has no latency budgets; use macs, params or bytes", text)
-	}
 	if !known {
-		return Budget{}, fmt.Errorf("search: budget %q: unknown metric %q; known are macs, params and bytes", text, name)
+		return Budget{}, fmt.Errorf("search: budget %q: unknown metric %q; known are macs, params, bytes and latency", text, name)
 	}
 	amount = strings.TrimSpace(amount)
 	if share, ok := strings.CutSuffix(amount, "%"); ok {
@@ -69,6 +68,14 @@ func ParseBudget(text string) (Budget, error) {
 			return Budget{}, fmt.Errorf("search: budget %q: a share lies above 0%% and is at most 100%%", text)
 		}
 		b.Share = v / 100
+		return b, nil
+	}
+	if b.Metric == cost.Latency {
+		d, err := time.ParseDuration(amount)
+		if err != nil || d < time.Microsecond || d > time.Hour {
+			return Budget{}, fmt.Errorf("search: budget %q: want a share such as 60%% or a time from 1us to 1h such as 3ms", text)
+		}
+		b.Amount = int64(d)
 		return b, nil
 	}
 	scale := 1.0
@@ -98,6 +105,9 @@ func (b Budget) String() string {
 	if b.Share > 0 {
 		return fmt.Sprintf("%s=%s%%", MetricName(b.Metric), strconv.FormatFloat(b.Share*100, 'g', -1, 64))
 	}
+	if b.Metric == cost.Latency {
+		return fmt.Sprintf("%s=%v", MetricName(b.Metric), time.Duration(b.Amount))
+	}
 	return fmt.Sprintf("%s=%d", MetricName(b.Metric), b.Amount)
 }
 
@@ -116,16 +126,29 @@ func (b *Budget) UnmarshalText(text []byte) error {
 type target struct {
 	metric      cost.Metric
 	full, final int64
+	clock       *clock // of latency
+}
+
+// eval is the cost at soft masks; it adds the derivative by the masks to grad, where that is not nil.
+func (t target) eval(m *cost.Model, masks, grad [][]float64) float64 {
+	if t.clock != nil {
+		return t.clock.eval(masks, grad)
+	}
+	return m.Eval(t.metric, masks, grad)
 }
 
 // resolve turns budgets into numbers for a network whose cost is full. One metric may be named once.
-func resolve(budgets []Budget, full cost.Cost) ([]target, error) {
+// c tells times, where a budget asks for it.
+func resolve(budgets []Budget, full cost.Cost, c *clock) ([]target, error) {
 	if len(budgets) == 0 {
 		return nil, errors.New("search: no budget; give at least one, such as macs=50%")
 	}
 	var out []target
 	for _, b := range budgets {
 		t := target{metric: b.Metric, full: amount(full, b.Metric), final: b.Amount}
+		if b.Metric == cost.Latency {
+			t.full, t.clock = int64(c.full), c
+		}
 		if b.Share > 0 {
 			t.final = int64(b.Share * float64(t.full))
 		}

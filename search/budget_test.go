@@ -19,6 +19,8 @@ func TestParseBudgetReadsSharesAndAmounts(t *testing.T) {
 		{"params=5.4B", Budget{Metric: cost.Params, Amount: 5400e6}},
 		{"bytes=2g", Budget{Metric: cost.Bytes, Amount: 2e9}},
 		{"params=64k", Budget{Metric: cost.Params, Amount: 64e3}},
+		{"latency=60%", Budget{Metric: cost.Latency, Share: 0.6}},
+		{"latency=3ms", Budget{Metric: cost.Latency, Amount: 3e6}},
 		{"params=1234", Budget{Metric: cost.Params, Amount: 1234}},
 	} {
 		got, err := ParseBudget(c.text)
@@ -37,7 +39,8 @@ func TestParseBudgetRefusesWhatMakesNoSense(t *testing.T) {
 		"":             "METRIC=AMOUNT",
 		"macs":         "METRIC=AMOUNT",
 		"flops=50%":    "unknown metric",
-		"latency=3ms":  "no latency budgets",
+		"latency=3":    "a time from 1us",
+		"latency=1ns":  "a time from 1us",
 		"macs=0%":      "above 0%",
 		"macs=101%":    "at most 100%",
 		"macs=NaN%":    "share",
@@ -56,10 +59,10 @@ func TestParseBudgetRefusesWhatMakesNoSense(t *testing.T) {
 
 func TestResolveRefusesOneMetricTwice(t *testing.T) {
 	full := cost.Cost{MACs: 1000, Params: 100, Bytes: 10}
-	if _, err := resolve([]Budget{{Metric: cost.MACs, Share: 0.5}, {Metric: cost.MACs, Amount: 3}}, full); err == nil {
+	if _, err := resolve([]Budget{{Metric: cost.MACs, Share: 0.5}, {Metric: cost.MACs, Amount: 3}}, full, nil); err == nil {
 		t.Error("two MACs budgets were accepted")
 	}
-	got, err := resolve([]Budget{{Metric: cost.MACs, Share: 0.5}, {Metric: cost.Params, Amount: 70}}, full)
+	got, err := resolve([]Budget{{Metric: cost.MACs, Share: 0.5}, {Metric: cost.Params, Amount: 70}}, full, nil)
 	if err != nil || len(got) != 2 || got[0].final != 500 || got[1].final != 70 || got[1].full != 100 {
 		t.Errorf("resolve = %+v, %v", got, err)
 	}

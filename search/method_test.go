@@ -142,7 +142,7 @@ func TestGlobalRankingKeepsTheBestOfAllGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	targets, err := resolve([]Budget{{Metric: cost.MACs, Share: 0.5}}, model.Full())
+	targets, err := resolve([]Budget{{Metric: cost.MACs, Share: 0.5}}, model.Full(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

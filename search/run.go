@@ -38,6 +38,7 @@ type Result struct {
 	Graph     *ir.Graph // the smaller network, with the weights the search left
 	Before    cost.Cost
 	After     cost.Cost
+	Latency   *Latency // where a budget asked for it
 
 	// Masked is the original network with the selection as hard masks: it computes what Graph computes. Masks are its mask inputs.
 	Masked *ir.Graph
@@ -63,12 +64,16 @@ func Run(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Opt
 	if err != nil {
 		return nil, err
 	}
-	targets, err := resolve(cfg.Budgets, model.Full())
+	if cfg.Pipeline == NP {
+		g = train.Reinit(g, cfg.Train.Seed)
+	}
+	c, err := newClock(ctx, g, s, src, cfg, opt.Resume)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Pipeline == NP {
-		g = train.Reinit(g, cfg.Train.Seed)
+	targets, err := resolve(cfg.Budgets, model.Full(), c)
+	if err != nil {
+		return nil, err
 	}
 	steps := cfg.Train.StepsFor(src.Train.Len())
 	st := newStructure(s, model, targets, max(1, int(cfg.DecayShare*float64(steps))), cfg)
@@ -105,11 +110,11 @@ func Run(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Opt
 
 // finish turns the learned ratios into the final structure and cuts it out.
 func finish(ctx context.Context, g, trained *ir.Graph, src *data.Source, cfg Config, h *hook, s *space.Space) (*Result, error) {
-	sel, err := h.structure.solve(s)
+	sel, timed, err := h.structure.solveTimed(ctx, g, s)
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Space: s, Selection: sel, Before: h.structure.model.Full(), After: h.structure.model.At(sel), Masked: trained, Masks: map[string][]float32{}}
+	r := &Result{Latency: timed, Space: s, Selection: sel, Before: h.structure.model.Full(), After: h.structure.model.At(sel), Masked: trained, Masks: map[string][]float32{}}
 	for i, group := range s.Groups {
 		m := make([]float32, group.N)
 		for _, e := range sel.Keep[group.Name] {
@@ -207,6 +212,7 @@ type savedStructure struct {
 	Step     int                   `json:"step"`
 	TaskNorm float64               `json:"task_norm"`
 	Spent    []float64             `json:"spent"`
+	Clock    *savedClock           `json:"clock,omitempty"`
 	Groups   map[string]savedGroup `json:"groups"`
 }
 
@@ -224,7 +230,7 @@ type savedGroup struct {
 
 func (h *hook) State() (json.RawMessage, error) {
 	st := h.structure
-	s := savedStructure{Step: st.step, TaskNorm: st.taskNorm, Spent: st.spent, Groups: map[string]savedGroup{}}
+	s := savedStructure{Step: st.step, TaskNorm: st.taskNorm, Spent: st.spent, Clock: st.clock().saved(), Groups: map[string]savedGroup{}}
 	for i := range st.groups {
 		g := &st.groups[i]
 		s.Groups[g.name] = savedGroup{A: g.a, Theta: g.theta, C: g.c, M1: g.m1, M2: g.m2, Count: g.count, Frozen: g.frozen, Gone: g.gone, Sum: g.sum}

@@ -309,7 +309,7 @@ func TestSolverRespectsMinimaAndDivisors(t *testing.T) {
 			t.Fatal(err)
 		}
 		budgets := []Budget{{Metric: cost.MACs, Share: 0.3 + 0.6*rng.Float64()}, {Metric: cost.Params, Share: 0.3 + 0.6*rng.Float64()}}
-		targets, err := resolve(budgets, model.Full())
+		targets, err := resolve(budgets, model.Full(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -369,7 +369,7 @@ func TestBudgetGradientFallsWithEveryRatio(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	targets, _ := resolve([]Budget{{Metric: cost.MACs, Share: 0.1}}, model.Full())
+	targets, _ := resolve([]Budget{{Metric: cost.MACs, Share: 0.1}}, model.Full(), nil)
 	st := newStructure(s, model, targets, 1, Default(NP))
 	st.step = 1
 	for i := range st.groups {

@@ -134,7 +134,7 @@ func (v *solver) fits(k []int) bool {
 	}
 	for _, t := range v.targets {
 		// The polynomial is exact for whole counts below 2⁵³, so half a unit only absorbs the order of summation.
-		if v.model.Eval(t.metric, v.masks, nil) > float64(t.final)+0.5 {
+		if t.eval(v.model, v.masks, nil) > float64(t.final)+0.5 {
 			return false
 		}
 	}
@@ -214,7 +214,7 @@ func (v *solver) tooSmall() error {
 	v.fits(v.shifted(1))
 	var parts []string
 	for _, t := range v.targets {
-		least := v.model.Eval(t.metric, v.masks, nil)
+		least := t.eval(v.model, v.masks, nil)
 		if least > float64(t.final)+0.5 {
 			parts = append(parts, fmt.Sprintf("%s %d, but the smallest network allowed has %.0f (%.1f%% of the original)",
 				MetricName(t.metric), t.final, least, 100*least/float64(t.full)))

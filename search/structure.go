@@ -236,7 +236,7 @@ func (st *structure) budgetGradient() ([][]float64, error) {
 		for i := range st.grad {
 			clear(st.grad[i])
 		}
-		spent := st.model.Eval(t.metric, st.hard, st.grad)
+		spent := t.eval(st.model, st.hard, st.grad)
 		st.spent[b] = spent
 		if spent <= t.at(st.step, st.decay) {
 			continue

@@ -116,6 +116,15 @@ type progressState struct {
 	Hook   json.RawMessage `json:"hook,omitempty"`
 }
 
+// HookState is the hook's part of a checkpoint, for a hook that needs some of it before it is restored.
+func HookState(c *rundir.Checkpoint) (json.RawMessage, error) {
+	var s progressState
+	if err := json.Unmarshal(c.State, &s); err != nil {
+		return nil, fmt.Errorf("train: checkpoint: %w", err)
+	}
+	return s.Hook, nil
+}
+
 // Fit runs cfg's steps on the training samples of src and returns a copy of g with the weights it arrived at.
 //
 // g ends in class outputs (N, classes) and has a symbolic batch. With a Journal a checkpoint is saved every cfg.Checkpoint steps, at

@@ -72,6 +72,9 @@ func describe(m train.Metrics) string {
 			fmt.Fprintf(&b, "  %s %s of %s", name, report.Count(int64(spent)), report.Count(int64(m.Target[name])))
 		}
 	}
+	if spent, ok := m.Spent["latency"]; ok {
+		fmt.Fprintf(&b, "  latency %s of %s", report.Duration(time.Duration(spent)), report.Duration(time.Duration(m.Target["latency"])))
+	}
 	if m.Rate > 0 {
 		fmt.Fprintf(&b, "  lr %.3g", m.Rate)
 	}

@@ -55,7 +55,7 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
 	f.flags(cmd)
 	sp.flags(cmd)
 	fl := cmd.Flags()
-	fl.StringArrayVar(&budgets, "budget", nil, "what the result may cost: macs=50%, macs=300M, params=1.2M, bytes=40% (repeatable)")
+	fl.StringArrayVar(&budgets, "budget", nil, "what the result may cost: macs=50%, macs=300M, params=1.2M, bytes=40%, latency=3ms (repeatable)")
 	fl.StringVar(&pipeline, "pipeline", "", "np, p or p- (default: np for a zoo network with random weights, else p)")
 	fl.StringVar(&method, "method", "dms", "how the structure is found: "+strings.Join(methodNames(), ", "))
 	fl.IntVar(&steps, "steps", 0, "steps of the search (default: 400 for p-, else by epochs)")

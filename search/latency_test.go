@@ -1,0 +1,173 @@
+package search
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/dms-go/dms/cost"
+	"github.com/dms-go/dms/ir"
+	"github.com/dms-go/dms/space"
+)
+
+// slow is a machine of the test's own: a network takes a time that follows from its work, with steps as of vectors, which no price can fit.
+func slow(t *testing.T) func(whole, cut *ir.Graph) ([2]time.Duration, error) {
+	one := func(g *ir.Graph) time.Duration {
+		c, err := cost.Count(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(3*(c.MACs+4095)/4096*4096 + 11*c.Bytes)
+	}
+	return func(whole, cut *ir.Graph) ([2]time.Duration, error) {
+		return [2]time.Duration{one(whole), one(cut)}, nil
+	}
+}
+
+func TestClockFollowsTheMachine(t *testing.T) {
+	g := network(t)
+	s, err := space.Find(g, space.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := priceless(g, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.measure = slow(t)
+	if err := c.fit(context.Background(), g, s, 1); err != nil {
+		t.Fatal(err)
+	}
+	if at := c.eval(onesLike(s), nil); math.Abs(at/float64(c.full)-1) > 1e-9 {
+		t.Errorf("the whole network takes %v, the clock says %v", c.full, time.Duration(at))
+	}
+	rng := rand.New(rand.NewPCG(5, 5))
+	for range 20 {
+		sel := randomStructure(rng, s, rng.Float64())
+		masks := make([][]float64, len(s.Groups))
+		grad := make([][]float64, len(s.Groups))
+		for i, row := range sel.Masks(s) {
+			masks[i], grad[i] = make([]float64, len(row)), make([]float64, len(row))
+			for e, keep := range row {
+				if keep {
+					masks[i][e] = 1
+				}
+			}
+		}
+		at := model(t, g, s).At(sel)
+		want := float64(3*at.MACs + 11*at.Bytes)
+		got := c.eval(masks, grad)
+		if math.Abs(got/want-1) > 0.06 { // a vector's step is 4% of the smallest
+			t.Errorf("%v takes %v, the clock says %v", sel, want, got)
+		}
+		// The derivative, at one mask of each group.
+		for i := range masks {
+			e := rng.IntN(len(masks[i]))
+			old := masks[i][e]
+			masks[i][e] = old + 1e-4
+			up := c.eval(masks, nil)
+			masks[i][e] = old - 1e-4
+			down := c.eval(masks, nil)
+			masks[i][e] = old
+			if d := (up - down) / 2e-4; math.Abs(d-grad[i][e]) > 1e-4*(1+math.Abs(d)) {
+				t.Errorf("derivative by mask %d of group %d: %v, want %v", e, i, grad[i][e], d)
+			}
+		}
+	}
+}
+
+func model(t *testing.T, g *ir.Graph, s *space.Space) *cost.Model {
+	t.Helper()
+	m, err := cost.NewModel(g, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestSolutionMeetsTheMeasuredLatencyAndNotTheModelled(t *testing.T) {
+	g := network(t)
+	s, err := space.Find(g, space.Options{NoDepth: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := priceless(g, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	honest := slow(t)
+	c.measure = honest
+	if err := c.fit(context.Background(), g, s, 1); err != nil {
+		t.Fatal(err)
+	}
+	// What is cut turns out a fifth slower than the clock believes.
+	c.measure = func(whole, cut *ir.Graph) ([2]time.Duration, error) {
+		times, err := honest(whole, cut)
+		times[1] += times[1] / 5
+		return times, err
+	}
+	targets, err := resolve([]Budget{{Metric: cost.Latency, Share: 0.6}}, model(t, g, s).Full(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := newStructure(s, model(t, g, s), targets, 1, Default(PMinus))
+	_, timed, err := st.solveTimed(context.Background(), g, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ratio := float64(timed.After) / float64(timed.Target); ratio > 1 || ratio < 0.95 {
+		t.Errorf("%+v: %.3f of the target", timed, ratio)
+	}
+	if st.targets[0].final != targets[0].final {
+		t.Error("the correction outlived the solution")
+	}
+}
+
+func TestLatencyBudgetInASearchThatIsResumed(t *testing.T) {
+	src := stripes(t, 64)
+	cfg := quick(PMinus, 25, "latency=70%")
+	var j journal
+	r, err := Run(context.Background(), network(t), src, cfg, Options{Journal: &j})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Latency == nil || r.Latency.Before <= 0 || r.Latency.After <= 0 || r.Latency.Target <= 0 {
+		t.Errorf("latency %+v", r.Latency)
+	}
+	var again journal
+	if _, err := Run(context.Background(), network(t), src, cfg, Options{Journal: &again, Resume: j.saved[0]}); err != nil {
+		t.Fatal(err)
+	}
+	// The steps are the same to the bit, for the prices are the checkpoint's; the structure is made after new measurements.
+	if a, b := j.lines[len(j.lines)-1], again.lines[len(again.lines)-1]; a != b {
+		t.Errorf("last lines differ:\n%s\n%s", a, b)
+	}
+	if !bytes.Contains(j.saved[0].State, []byte(`"price":[`)) {
+		t.Fatalf("no prices in %s", j.saved[0].State)
+	}
+	j.saved[0].State = bytes.Replace(j.saved[0].State, []byte(`"price":[`), []byte(`"price":[1,`), 1)
+	if _, err := Run(context.Background(), network(t), src, cfg, Options{Resume: j.saved[0]}); err == nil {
+		t.Error("a checkpoint with other prices was taken")
+	}
+}
+
+func TestNonNegativeFindsPrices(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 3))
+	want := []float64{3e-3, 0, 50}
+	var x [][]float64
+	var y []float64
+	for range 30 {
+		row := []float64{1e6 * rng.Float64(), 1e6 * rng.Float64(), 10 + rng.Float64()}
+		x = append(x, row)
+		y = append(y, row[0]*want[0]+row[1]*want[1]+row[2]*want[2])
+	}
+	got := nonNegative(x, y, func(int) float64 { return 1 })
+	for k := range want {
+		if math.Abs(got[k]-want[k]) > 1e-3*(1e-4+want[k]) && math.Abs(got[k]-want[k]) > 1e-6 {
+			t.Errorf("prices %v, want %v", got, want)
+		}
+	}
+}
