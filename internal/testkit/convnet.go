@@ -63,6 +63,8 @@ var blocks = []func(*builder, feature) feature{
 	(*builder).upsampleBlock,
 	(*builder).instanceBlock,
 	(*builder).groupNormBlock,
+	(*builder).channelGateBlock,
+	(*builder).nextBlock,
 }
 
 // plainBlock is one or two convolutions with activations.
@@ -305,6 +307,50 @@ func (b *builder) groupNormBlock(x feature) feature {
 	v = b.op("Mul", nil, v, b.weight("gamma", b.around(1, 0.3, f.c), f.c, 1, 1))
 	f.name = b.op("Add", nil, v, b.weight("beta", b.around(0, 0.3, f.c), f.c, 1, 1))
 	return b.act(f)
+}
+
+// channelGateBlock multiplies every pixel by a number computed from all of its channels, as CBAM does, or norms over them.
+func (b *builder) channelGateBlock(x feature) feature {
+	switch b.IntN(5) {
+	case 0:
+		f := b.conv(x, b.width(), b.same(1))
+		f.name = b.op("Softmax", ir.Attrs{"axis": ir.IntAttr(1)}, f.name)
+		return b.convUnit(f, b.width(), b.same(1))
+	case 1:
+		x.name = b.op("LRN", ir.Attrs{"size": ir.IntAttr(3), "alpha": ir.FloatAttr(0.1)}, x.name)
+		return x
+	}
+	over := func(op string) feature {
+		attrs := ir.Attrs{"keepdims": ir.IntAttr(1)}
+		if b.opset >= 18 {
+			return feature{b.op(op, attrs, x.name, b.list("axes", 1)), 1, x.h, x.w}
+		}
+		attrs["axes"] = ir.IntsAttr(1)
+		return feature{b.op(op, attrs, x.name), 1, x.h, x.w}
+	}
+	f := over("ReduceMean")
+	if b.flip() {
+		f = b.concat(f, over("ReduceMax"))
+	}
+	return b.mul(x, b.gate(b.conv(f, 1, b.same(3))))
+}
+
+// nextBlock is the block of ConvNeXt: a depthwise convolution, then an MLP on each pixel with the channels last.
+func (b *builder) nextBlock(x feature) feature {
+	c := b.same(3)
+	c.group = x.c
+	v := b.op("Transpose", ir.Attrs{"perm": ir.IntsAttr(0, 2, 3, 1)}, b.conv(x, x.c, c).name)
+	if b.opset >= 17 {
+		v = b.op("LayerNormalization", ir.Attrs{"epsilon": ir.FloatAttr(1e-2)}, v,
+			b.weight("gamma", b.around(1, 0.3, x.c), x.c), b.weight("beta", b.around(0, 0.3, x.c), x.c))
+	}
+	mid := b.width()
+	v = b.op("MatMul", nil, v, b.weight("weight", b.normal(x.c, x.c*mid), x.c, mid))
+	v = b.act(feature{b.op("Transpose", ir.Attrs{"perm": ir.IntsAttr(0, 3, 1, 2)}, v), mid, x.h, x.w}).name
+	v = b.op("Transpose", ir.Attrs{"perm": ir.IntsAttr(0, 2, 3, 1)}, v)
+	v = b.op("MatMul", nil, v, b.weight("weight", b.normal(mid, mid*x.c), mid, x.c))
+	v = b.op("Mul", nil, v, b.weight("scale", b.around(0.8, 0.2, x.c), x.c))
+	return b.add(x, feature{b.op("Transpose", ir.Attrs{"perm": ir.IntsAttr(0, 3, 1, 2)}, v), x.c, x.h, x.w})
 }
 
 // poolBlock is a pooling layer.

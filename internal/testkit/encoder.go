@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 
 	"github.com/dms-go/dms/ir"
 )
@@ -20,7 +22,7 @@ func RandomEncoder(rng *rand.Rand) *ir.Graph {
 	b.opset = []int64{11, 12, 13, 14, 15, 17, 18, 20}[rng.IntN(8)]
 	b.g.Opsets[0].Version = b.opset
 	e := encoder{
-		builder: b, bias: !b.chance(5), gemm: b.chance(4), anonymous: b.named && b.flip(), byRoot: b.chance(4), fused: b.flip(),
+		builder: b, bias: !b.chance(5), gemm: b.chance(4), anonymous: b.named && b.flip(), byRoot: b.chance(4), fused: b.flip(), tied: b.chance(8),
 		epsilon: []float32{1e-5, 1e-3}[rng.IntN(2)], target: rng.IntN(4), act: rng.IntN(5),
 	}
 	e.encode()
@@ -40,8 +42,9 @@ type encoder struct {
 	byRoot    bool // norms divide by the root of the mean square
 	fused     bool // LayerNormalization where the opset has it
 	epsilon   float32
-	target    int // how targets of Reshape are written
-	act       int // activation of the MLPs
+	tied      bool // layers share their weights
+	target    int  // how targets of Reshape are written
+	act       int  // activation of the MLPs
 }
 
 // tokens is a value of shape (N, t, c).
@@ -66,7 +69,12 @@ func (e *encoder) ops(op string, outputs int, attrs ir.Attrs, inputs ...string) 
 // param adds a weight of the part of the network that is being written.
 func (e *encoder) param(kind string, v []float32, shape ...int) string {
 	name := e.scope + "." + kind
-	if e.g.Weights[name] != nil {
+	if e.tied && strings.HasPrefix(name, "layers.") {
+		name = "layers.0." + strings.SplitN(name, ".", 3)[2]
+	}
+	if w := e.g.Weights[name]; w != nil && e.tied && slices.Equal(w.Shape, shape) {
+		return name
+	} else if w != nil {
 		return e.weight(name, v, shape...)
 	}
 	e.g.Weights[name] = ir.Floats32(v, shape...)
@@ -113,6 +121,9 @@ func (e *encoder) encode() {
 	for i := range 1 + e.IntN(3) {
 		layer := fmt.Sprintf("layers.%d.", i)
 		attend := e.in(layer+"attn", func(x tokens) tokens { return e.attend(x, heads) })
+		if e.chance(8) {
+			attend = e.in(layer+"mix", e.mix)
+		}
 		x = e.residual(x, layer+"norm1", post, attend)
 		x = e.residual(x, layer+"norm2", post, e.in(layer+"mlp", e.mlp))
 	}
@@ -403,6 +414,9 @@ func (e *encoder) attend(x tokens, heads int) tokens {
 	if shared < heads {
 		k, v = e.repeat(k, shared, heads, x.t, d), e.repeat(v, shared, heads, x.t, d)
 	}
+	if e.chance(8) { // attention among the features
+		return e.features(q, k, v, t, heads, d, x.c)
+	}
 	batched := e.chance(6) // heads inside the batch
 	kt := []int64{0, 1, 3, 2}
 	if batched {
@@ -436,6 +450,23 @@ func (e *encoder) attend(x tokens, heads int) tokens {
 	}
 	mixed = e.shape(e.transpose(mixed, 0, 2, 1, 3), x.t, heads*d)
 	return e.project("out", tokens{mixed, x.t, heads * d}, x.c)
+}
+
+// features is attention among the features of each head, whose number is then part of every sum, as XCiT does.
+func (e *encoder) features(q, k, v string, t, heads, d, out int) tokens {
+	scores := e.op("MatMul", nil, e.transpose(q, 0, 1, 3, 2), k)
+	mixed := e.op("MatMul", nil, v, e.op("Softmax", ir.Attrs{"axis": ir.IntAttr(-1)}, scores))
+	mixed = e.shape(e.transpose(mixed, 0, 2, 1, 3), t, heads*d)
+	return e.project("out", tokens{mixed, t, heads * d}, out)
+}
+
+// mix is an MLP along the tokens, as MLP-Mixer has in place of attention.
+func (e *encoder) mix(x tokens) tokens {
+	hidden := []int{4, 8}[e.IntN(2)]
+	y := e.project("fc1", tokens{e.transpose(x.name, 0, 2, 1), x.c, x.t}, hidden)
+	y.name = e.gelu(y.name)
+	y = e.project("fc2", y, x.t)
+	return tokens{e.transpose(y.name, 0, 2, 1), x.t, x.c}
 }
 
 // causal keeps a token from looking at those behind it.
