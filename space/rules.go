@@ -71,10 +71,6 @@ func held(f *finder, n *ir.Node) { f.hold(n, "no rule tells how "+n.Op+" moves o
 
 func constant(f *finder, n *ir.Node) {}
 
-func sizes(f *finder, n *ir.Node) {
-	f.freezeFrom(f.in(n, 0), 0, n, "reads its size while running")
-}
-
 // meet is the rule of element-wise operators of several inputs.
 func meet(f *finder, n *ir.Node) {
 	var all []string

@@ -24,7 +24,8 @@ func RandomConvNet(rng *rand.Rand) *ir.Graph {
 	return b.g
 }
 
-// RandomInput is a normally distributed batch of n samples for g's first input, row-major in its own order of axes.
+// RandomInput is a normally distributed batch of n samples for g's first input, row-major in its own order of axes; tokens where it takes whole
+// numbers.
 func RandomInput(rng *rand.Rand, g *ir.Graph, n int) []float32 {
 	size := n
 	for _, d := range g.Inputs[0].Shape[1:] {
@@ -32,7 +33,11 @@ func RandomInput(rng *rand.Rand, g *ir.Graph, n int) []float32 {
 	}
 	out := make([]float32, size)
 	for i := range out {
-		out[i] = float32(rng.NormFloat64())
+		if g.Inputs[0].DType.IsFloat() {
+			out[i] = float32(rng.NormFloat64())
+		} else {
+			out[i] = float32(rng.IntN(Vocabulary))
+		}
 	}
 	return out
 }
@@ -54,6 +59,12 @@ var blocks = []func(*builder, feature) feature{
 	(*builder).channelsLastBlock,
 	(*builder).gateBlock,
 	(*builder).attentionBlock,
+	(*builder).partialBlock,
+	(*builder).upsampleBlock,
+	(*builder).instanceBlock,
+	(*builder).groupNormBlock,
+	(*builder).channelGateBlock,
+	(*builder).nextBlock,
 }
 
 // plainBlock is one or two convolutions with activations.
@@ -218,6 +229,128 @@ func (b *builder) shuffleBlock(x feature) feature {
 		x.name = b.reshape(v, []int64{0, int64(2 * half), h, w})
 	}
 	return x
+}
+
+// partialBlock leaves half of the channels out of a residual block, as CSPNet does.
+func (b *builder) partialBlock(x feature) feature {
+	x = b.convUnit(x, 2*(1+b.IntN(4)), b.same(1))
+	left, right := b.split(x)
+	f := b.convUnit(right, b.width(), b.same(3))
+	right = b.add(right, b.norm(b.conv(f, right.c, b.same(1))))
+	return b.convUnit(b.concat(right, left), b.width(), b.same(1))
+}
+
+// upsampleBlock works at half the resolution and joins what comes back with what it left, as U-Net does.
+func (b *builder) upsampleBlock(x feature) feature {
+	if x.h%2 != 0 || x.w%2 != 0 {
+		return b.plainBlock(x)
+	}
+	c := b.same(3)
+	c.stride = [2]int{2, 2}
+	f := b.convUnit(x, b.width(), c)
+	if b.flip() {
+		f = b.convUnit(f, b.width(), b.same(3))
+	}
+	f = b.resize(f)
+	return b.convUnit(b.concat(f, x), b.width(), b.same(3))
+}
+
+// resize doubles height and width.
+func (b *builder) resize(x feature) feature {
+	attrs := ir.Attrs{"mode": ir.StringAttr([]string{"nearest", "linear"}[b.IntN(2)])}
+	scales := b.weight("scales", []float32{1, 1, 2, 2}, 4)
+	switch {
+	case b.opset < 10:
+		x.name = b.op("Upsample", attrs, x.name, scales)
+	case b.opset < 11:
+		x.name = b.op("Resize", attrs, x.name, scales)
+	default:
+		if b.flip() {
+			attrs["coordinate_transformation_mode"] = ir.StringAttr("asymmetric")
+		}
+		roi := ""
+		if b.opset < 13 {
+			roi = b.weight("roi", nil, 0)
+		}
+		x.name = b.op("Resize", attrs, x.name, roi, scales)
+	}
+	x.h, x.w = 2*x.h, 2*x.w
+	return x
+}
+
+// instanceBlock norms every channel of every picture by itself, as networks for style do.
+func (b *builder) instanceBlock(x feature) feature {
+	if x.h*x.w < 4 {
+		return b.plainBlock(x)
+	}
+	f := b.conv(x, x.c, b.same(3))
+	f.name = b.op("InstanceNormalization", ir.Attrs{"epsilon": ir.FloatAttr(1e-2)}, f.name,
+		b.weight("gamma", b.around(1, 0.3, f.c), f.c), b.weight("beta", b.around(0, 0.3, f.c), f.c))
+	f = b.act(f)
+	if b.flip() {
+		f = b.add(f, x)
+	}
+	return f
+}
+
+// groupNormBlock norms groups of channels in the words of older opsets: an instance norm of what was reshaped.
+func (b *builder) groupNormBlock(x feature) feature {
+	groups := 1 + b.IntN(3)
+	f := b.conv(x, groups*(1+b.IntN(3)), b.same(3))
+	ones, zeros := make([]float32, groups), make([]float32, groups)
+	for i := range ones {
+		ones[i] = 1
+	}
+	v := b.reshape(f.name, []int64{0, int64(groups), -1})
+	v = b.op("InstanceNormalization", ir.Attrs{"epsilon": ir.FloatAttr(1e-2)}, v, b.weight("ones", ones, groups), b.weight("zeros", zeros, groups))
+	v = b.reshape(v, []int64{0, int64(f.c), int64(f.h), int64(f.w)})
+	v = b.op("Mul", nil, v, b.weight("gamma", b.around(1, 0.3, f.c), f.c, 1, 1))
+	f.name = b.op("Add", nil, v, b.weight("beta", b.around(0, 0.3, f.c), f.c, 1, 1))
+	return b.act(f)
+}
+
+// channelGateBlock multiplies every pixel by a number computed from all of its channels, as CBAM does, or norms over them.
+func (b *builder) channelGateBlock(x feature) feature {
+	switch b.IntN(5) {
+	case 0:
+		f := b.conv(x, b.width(), b.same(1))
+		f.name = b.op("Softmax", ir.Attrs{"axis": ir.IntAttr(1)}, f.name)
+		return b.convUnit(f, b.width(), b.same(1))
+	case 1:
+		x.name = b.op("LRN", ir.Attrs{"size": ir.IntAttr(3), "alpha": ir.FloatAttr(0.1)}, x.name)
+		return x
+	}
+	over := func(op string) feature {
+		attrs := ir.Attrs{"keepdims": ir.IntAttr(1)}
+		if b.opset >= 18 {
+			return feature{b.op(op, attrs, x.name, b.list("axes", 1)), 1, x.h, x.w}
+		}
+		attrs["axes"] = ir.IntsAttr(1)
+		return feature{b.op(op, attrs, x.name), 1, x.h, x.w}
+	}
+	f := over("ReduceMean")
+	if b.flip() {
+		f = b.concat(f, over("ReduceMax"))
+	}
+	return b.mul(x, b.gate(b.conv(f, 1, b.same(3))))
+}
+
+// nextBlock is the block of ConvNeXt: a depthwise convolution, then an MLP on each pixel with the channels last.
+func (b *builder) nextBlock(x feature) feature {
+	c := b.same(3)
+	c.group = x.c
+	v := b.op("Transpose", ir.Attrs{"perm": ir.IntsAttr(0, 2, 3, 1)}, b.conv(x, x.c, c).name)
+	if b.opset >= 17 {
+		v = b.op("LayerNormalization", ir.Attrs{"epsilon": ir.FloatAttr(1e-2)}, v,
+			b.weight("gamma", b.around(1, 0.3, x.c), x.c), b.weight("beta", b.around(0, 0.3, x.c), x.c))
+	}
+	mid := b.width()
+	v = b.op("MatMul", nil, v, b.weight("weight", b.normal(x.c, x.c*mid), x.c, mid))
+	v = b.act(feature{b.op("Transpose", ir.Attrs{"perm": ir.IntsAttr(0, 3, 1, 2)}, v), mid, x.h, x.w}).name
+	v = b.op("Transpose", ir.Attrs{"perm": ir.IntsAttr(0, 2, 3, 1)}, v)
+	v = b.op("MatMul", nil, v, b.weight("weight", b.normal(mid, mid*x.c), mid, x.c))
+	v = b.op("Mul", nil, v, b.weight("scale", b.around(0.8, 0.2, x.c), x.c))
+	return b.add(x, feature{b.op("Transpose", ir.Attrs{"perm": ir.IntsAttr(0, 3, 1, 2)}, v), x.c, x.h, x.w})
 }
 
 // poolBlock is a pooling layer.

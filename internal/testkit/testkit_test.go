@@ -26,22 +26,50 @@ func TestRandomConvNetHasTheShapesItStates(t *testing.T) {
 		}
 	}
 	for _, op := range []string{"Conv", "BatchNormalization", "Add", "Concat", "Mul", "Slice", "Pad", "Split", "PRelu", "Gemm", "MatMul", "Transpose", "Gather",
-		"Softmax", "Max", "Erf", "Dropout"} {
+		"Softmax", "Max", "Erf", "Dropout", "InstanceNormalization", "Resize", "Upsample"} {
 		if ops[op] == 0 {
 			t.Errorf("no %s in 400 networks", op)
 		}
 	}
 }
 
-func TestRandomConvNetFollowsTheSeed(t *testing.T) {
-	a := RandomConvNet(rand.New(rand.NewPCG(7, 1)))
-	b := RandomConvNet(rand.New(rand.NewPCG(7, 1)))
-	if len(a.Nodes) != len(b.Nodes) || len(a.Weights) != len(b.Weights) {
-		t.Fatalf("two networks of one seed have %d and %d nodes, %d and %d weights", len(a.Nodes), len(b.Nodes), len(a.Weights), len(b.Weights))
+func TestRandomEncoderHasTheShapesItStates(t *testing.T) {
+	ops := map[string]int{}
+	for seed := range uint64(400) {
+		g := RandomEncoder(rand.New(rand.NewPCG(seed, 1)))
+		info, err := ir.InferShapes(g, nil)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		out := g.Outputs[0]
+		got := info[out.Name].Shape
+		if len(got) != 2 || got[0].Sym != "N" || !got[1].Same(out.Shape[1]) {
+			t.Fatalf("seed %d: logits have shape %v, want %v", seed, got, out.Shape)
+		}
+		for _, n := range g.Nodes {
+			ops[n.Op]++
+		}
+		if len(g.Inputs[0].Shape) == 2 {
+			for _, v := range RandomInput(rand.New(rand.NewPCG(seed, 2)), g, 2) {
+				if v != float32(int(v)) || v < 0 || v >= Vocabulary {
+					t.Fatalf("seed %d: token %v", seed, v)
+				}
+			}
+		}
 	}
-	for name, w := range a.Weights {
-		if !w.Equal(b.Weights[name]) {
-			t.Fatalf("weight %q differs", name)
+	for _, op := range []string{"Conv", "Gather", "Expand", "Concat", "Shape", "LayerNormalization", "ReduceMean", "Sub", "Pow", "Sqrt", "Div", "Reciprocal", "MatMul",
+		"Gemm", "Split", "Slice", "Softmax", "Erf", "Gelu", "Tanh", "Relu", "Sigmoid", "Neg", "Unsqueeze", "Squeeze"} {
+		if ops[op] == 0 {
+			t.Errorf("no %s in 400 networks", op)
+		}
+	}
+}
+
+func TestRandomNetworksFollowTheSeed(t *testing.T) {
+	for name, random := range map[string]func(*rand.Rand) *ir.Graph{"RandomConvNet": RandomConvNet, "RandomEncoder": RandomEncoder} {
+		a, b := random(rand.New(rand.NewPCG(7, 1))), random(rand.New(rand.NewPCG(7, 1)))
+		if err := ir.EqualGraphs(a, b); err != nil {
+			t.Errorf("%s: two networks of one seed: %v", name, err)
 		}
 	}
 }
