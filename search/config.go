@@ -78,7 +78,8 @@ func Default(p Pipeline) Config {
 	return c
 }
 
-func (c Config) check() error {
+// Check refuses settings that make no sense, with what was wanted instead.
+func (c Config) Check() error {
 	switch c.Pipeline {
 	case NP, P, PMinus:
 	default:

@@ -50,7 +50,7 @@ type Result struct {
 // g is folded, ends in class outputs and has a symbolic batch. Errors: ErrBudgetTooSmall before any step when no structure meets the
 // budgets; otherwise those of train.Fit, whose promises on checkpoints hold here too.
 func Run(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Options) (*Result, error) {
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	s, err := space.Find(g, opt.Space)

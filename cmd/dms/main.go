@@ -128,7 +128,7 @@ func newRoot(c *console) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return withHint(&usageError{flagError(err)}, "'%s --help' explains its flags", cmd.CommandPath())
 	})
-	root.AddCommand(newDemo(c), newInspect(c), newZoo(c), newSearch(c), newApply(c), newTrain(c), newEval(c), newReport(c), newVersion(c))
+	root.AddCommand(newDemo(c), newInspect(c), newZoo(c), newSearch(c), newApply(c), newTrain(c), newEval(c), newCompare(c), newReport(c), newVersion(c))
 	root.SetHelpCommand(newHelp())
 	return root
 }
