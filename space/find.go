@@ -6,8 +6,12 @@ import (
 	"github.com/dms-go/dms/ir"
 )
 
-// maxAtoms bounds the positions that are followed through one reshape or produced in all: about a hundred times the largest network known here.
-const maxAtoms = 1 << 24
+// maxAtoms bounds the positions that are produced in all, about a hundred times those of the largest network known here, and maxAxis those of one axis
+// that is put together: a hundred times the flattened features of a VGG. A detector's anchors and their channels in one axis are more, and stay.
+const (
+	maxAtoms = 1 << 24
+	maxAxis  = 1 << 22
+)
 
 // Find describes what can be removed from g, which has been folded (ir.Fold). g is not changed.
 //
@@ -46,6 +50,7 @@ func Find(g *ir.Graph, o Options) (*Space, error) {
 
 // finder is the state of one Find.
 type finder struct {
+	iced      map[*int32]int // labels that are frozen from their beginning, by how far: anchors of detectors are hundreds of thousands, and many nodes hold them
 	g         *ir.Graph
 	o         Options
 	shapes    map[string]ir.ValueInfo

@@ -50,7 +50,7 @@ func concat(f *finder, n *ir.Node) {
 			labelled = false
 			break
 		}
-		if len(joined)+d.Size > maxAtoms {
+		if len(joined)+d.Size > maxAxis {
 			labelled = false
 			break
 		}

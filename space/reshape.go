@@ -165,7 +165,7 @@ func (f *finder) reshapeRun(n *ir.Node, r run, in, out []label, from, to ir.Shap
 	if size := to[r.to.begin:r.to.end].Elements(); r.to.len() == 0 {
 		freeze("drops it")
 		return
-	} else if size.Known() && size.Size > maxAtoms {
+	} else if size.Known() && size.Size > maxAxis {
 		freeze("reshapes too many positions to follow")
 		return
 	}

@@ -277,12 +277,19 @@ func (s *sets) freezeAll(list []int32, c *cause) {
 
 // freeze keeps every position of l, because of n.
 func (f *finder) freeze(l label, n *ir.Node, reason string) {
+	if len(l) == 0 || f.iced[&l[0]] >= len(l) {
+		return
+	}
 	c := &cause{n, reason}
 	for _, a := range l {
 		if a != atomFixed {
 			f.sets.freeze(a, c)
 		}
 	}
+	if f.iced == nil {
+		f.iced = map[*int32]int{}
+	}
+	f.iced[&l[0]] = len(l)
 }
 
 func (f *finder) freezeFrom(axes []label, first int, n *ir.Node, reason string) {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/dms-go/dms"
@@ -22,6 +24,9 @@ type inspection struct {
 	Outputs []port   `json:"outputs"`
 	Nodes   int      `json:"nodes"`
 	Unknown []string `json:"unknown_operators"`
+
+	Searchable int64       `json:"searchable"` // parameters that some selection removes
+	Stuck      []stuckInfo `json:"stuck"`      // the others
 	cost.Cost
 	Groups []groupInfo  `json:"groups"`
 	Frozen []frozenInfo `json:"frozen"`
@@ -117,6 +122,34 @@ together and why; every axis that has to stay, with the operator and the reason;
 	return cmd
 }
 
+// stuckInfo is a reason for which parameters stay, with how many do.
+type stuckInfo struct {
+	Reason string `json:"reason"`
+	Params int64  `json:"params"`
+}
+
+// stuck sums parameters that no selection removes by reason, most first.
+func stuck(s cost.Share) []stuckInfo {
+	out := []stuckInfo{}
+	for _, z := range s.Stuck {
+		reason := z.Reason
+		switch {
+		case reason == "":
+			reason = "beside axes that stay"
+		case z.Op != "":
+			reason = z.Op + " " + reason
+		}
+		i := slices.IndexFunc(out, func(x stuckInfo) bool { return x.Reason == reason })
+		if i < 0 {
+			i = len(out)
+			out = append(out, stuckInfo{Reason: reason})
+		}
+		out[i].Params += z.Params
+	}
+	slices.SortStableFunc(out, func(a, b stuckInfo) int { return cmp.Compare(b.Params, a.Params) })
+	return out
+}
+
 func inspect(name string, g *ir.Graph, o space.Options) (*inspection, error) {
 	s, err := dms.Inspect(g, o)
 	if err != nil {
@@ -130,7 +163,12 @@ func inspect(name string, g *ir.Graph, o space.Options) (*inspection, error) {
 	if err != nil {
 		return nil, err
 	}
+	share, err := cost.ShareOf(g, s)
+	if err != nil {
+		return nil, err
+	}
 	v := &inspection{
+		Searchable: share.Searchable, Stuck: stuck(share),
 		Model: name, Name: g.Name, Opset: g.Opset(""), Inputs: ports(g.Inputs), Outputs: ports(g.Outputs), Nodes: len(g.Nodes),
 		Unknown: unknownOperators(g), Cost: model.Full(), Groups: []groupInfo{}, Frozen: []frozenInfo{},
 	}
@@ -219,6 +257,13 @@ func (v *inspection) writeText(w io.Writer) error {
 	}
 	for _, p := range v.Outputs {
 		fmt.Fprintf(w, "  out  %s %s\n", p.Name, p.Shape)
+	}
+	if v.Params > 0 {
+		fmt.Fprintf(w, "  %s of the parameters can go", percent(v.Searchable, v.Params))
+		if len(v.Stuck) > 0 {
+			fmt.Fprintf(w, "; %s stay: %s", percent(v.Stuck[0].Params, v.Params), v.Stuck[0].Reason)
+		}
+		fmt.Fprintln(w)
 	}
 	if len(v.Unknown) > 0 {
 		fmt.Fprintf(w, "  unknown operators, kept with all they touch: %s\n", strings.Join(v.Unknown, ", "))
