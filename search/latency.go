@@ -12,7 +12,6 @@ import (
 
 	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/data"
-	"github.com/dms-go/dms/internal/parallel"
 	"github.com/dms-go/dms/internal/rundir"
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/prune"
@@ -167,7 +166,8 @@ func (c *clock) fit(ctx context.Context, g *ir.Graph, s *space.Space, seed uint6
 		ratios = append(ratios, float64(times[1])/float64(times[0]))
 		work = append(work, c.work(s, sel))
 	}
-	c.full = median(fulls)
+	slices.Sort(fulls)
+	c.full = fulls[len(fulls)/2]
 	// Relative errors count, and the whole network, whose time is known best, as much as all others.
 	work = append(work, c.work(s, wholeOf(s)))
 	ratios = append(ratios, 1)
@@ -210,35 +210,12 @@ func (c *clock) work(s *space.Space, sel space.Selection) []float64 {
 // stopwatch gives the median times of two networks for one sample, which run in turns.
 func stopwatch(src *data.Source, workers int) func(whole, cut *ir.Graph) ([2]time.Duration, error) {
 	return func(whole, cut *ir.Graph) (out [2]time.Duration, err error) {
-		pool := parallel.New(workers)
-		defer pool.Close()
-		h, w, ch := src.Test.Shape()
-		x := make([]float32, h*w*ch)
-		var runs [2]*train.Evaluation
-		for i, g := range []*ir.Graph{whole, cut} {
-			if runs[i], err = train.NewEvaluation(g, src.Test, 1, pool); err != nil {
-				return out, err
-			}
+		times, err := train.Latencies([]*ir.Graph{whole, cut}, src.Test, 1, timedRounds, workers)
+		if err == nil {
+			copy(out[:], times)
 		}
-		var times [2][]time.Duration
-		for round := -2; round < timedRounds; round++ {
-			for i, e := range runs {
-				start := time.Now()
-				if _, err := e.Run(x); err != nil {
-					return out, err
-				}
-				if round >= 0 {
-					times[i] = append(times[i], time.Since(start))
-				}
-			}
-		}
-		return [2]time.Duration{median(times[0]), median(times[1])}, nil
+		return out, err
 	}
-}
-
-func median(times []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(times))
-	return sorted[len(sorted)/2]
 }
 
 // nonNegative solves min Σ weight·((x·p − y)/y)² for p ≥ 0 by coordinate descent, which ends at the one minimum of a convex function.

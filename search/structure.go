@@ -80,10 +80,7 @@ func (st *structure) freeze(g *group) {
 }
 
 func newStructure(s *space.Space, model *cost.Model, targets []target, decay int, cfg Config) *structure {
-	method, err := lookupMethod(cfg.Method)
-	if err != nil {
-		panic(err) // Config.check has been asked
-	}
+	method, _ := lookupMethod(cfg.Method) // Check has found it
 	if method.learner == nil {
 		method.learner = untouched{}
 	}

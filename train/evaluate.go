@@ -160,23 +160,42 @@ func crossEntropy(row []float32, label int) float64 {
 
 // Latency is the median time of one inference with the given batch over rounds runs after three to warm up.
 func Latency(g *ir.Graph, ds data.Dataset, batch, rounds, workers int) (time.Duration, error) {
-	pool := parallel.New(workers)
-	defer pool.Close()
-	e, err := NewEvaluation(g, ds, batch, pool)
+	times, err := Latencies([]*ir.Graph{g}, ds, batch, rounds, workers)
 	if err != nil {
 		return 0, err
 	}
+	return times[0], nil
+}
+
+// Latencies is Latency of several networks, which run in turns: what else the machine does for a while then slows all of them alike.
+func Latencies(graphs []*ir.Graph, ds data.Dataset, batch, rounds, workers int) ([]time.Duration, error) {
+	pool := parallel.New(workers)
+	defer pool.Close()
 	h, w, c := ds.Shape()
-	x := make([]float32, e.batch*h*w*c)
-	times := make([]time.Duration, 0, rounds)
-	for i := -3; i < rounds; i++ {
-		start := time.Now()
-		if _, err := e.Run(x); err != nil {
-			return 0, err
+	runs := make([]*Evaluation, len(graphs))
+	for i, g := range graphs {
+		e, err := NewEvaluation(g, ds, batch, pool)
+		if err != nil {
+			return nil, err
 		}
-		if i >= 0 {
-			times = append(times, time.Since(start))
+		runs[i] = e
+	}
+	times := make([][]time.Duration, len(graphs))
+	for round := -3; round < rounds; round++ {
+		for i, e := range runs {
+			x := make([]float32, e.batch*h*w*c)
+			start := time.Now()
+			if _, err := e.Run(x); err != nil {
+				return nil, err
+			}
+			if round >= 0 {
+				times[i] = append(times[i], time.Since(start))
+			}
 		}
 	}
-	return median(times), nil
+	out := make([]time.Duration, len(graphs))
+	for i := range out {
+		out[i] = median(times[i])
+	}
+	return out, nil
 }

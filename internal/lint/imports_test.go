@@ -53,6 +53,7 @@ var layers = []layer{
 	{pkg: "internal/testkit/nets", imports: list("ir")},
 	{pkg: "internal/testkit/operators", imports: list("ir")},
 	{pkg: "internal/ortcheck", imports: list("ir onnx internal/engine internal/parallel internal/program internal/testkit")},
+	{pkg: "internal/property"},
 	{pkg: "internal/lint"},
 }
 
