@@ -6,7 +6,7 @@
 // they cannot drift apart: Count(prune.Apply(g, s, sel)) equals NewModel(g, s).At(sel), to the last unit, in all three metrics.
 //
 // What is counted:
-//   - MACs: convolutions, Gemm and MatMul, without bias; nothing for norms, activations, pooling and element-wise operators.
+//   - MACs: convolutions, also transposed ones, Gemm, MatMul, Einsum of several operands and Attention, without bias; nothing for norms, activations, pooling and element-wise operators.
 //   - Params: the elements of floating-point weights that the forward pass reads: kernels, matrices, biases, scales and shifts of
 //     norms. Not counted are running statistics, scalars (rank 0) and settings such as the bounds of a Clip. A weight read in several
 //     places counts once.

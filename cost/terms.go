@@ -70,24 +70,50 @@ type accountant struct {
 	forms   map[*[]space.Ref]form // by axis, which axes that agree share
 }
 
-// layers has a row for each operator that multiplies and accumulates: the axes whose sizes multiply to its MACs besides those of its output,
-// as input and axis.
-var layers = map[string]func(a *accountant, n *ir.Node) [][2]int{
-	"Conv": func(a *accountant, n *ir.Node) [][2]int {
-		var inner [][2]int // input channels per group and the kernel
-		for axis := 1; axis < len(a.shape(n.Input(1))); axis++ {
-			inner = append(inner, [2]int{1, axis})
-		}
-		return inner
+// factor is the size of an axis of a value or weight.
+type factor struct {
+	value string
+	axis  int
+}
+
+// every lists all axes of a value.
+func (a *accountant) every(v string) []factor {
+	var all []factor
+	for axis := range a.shape(v) {
+		all = append(all, factor{v, axis})
+	}
+	return all
+}
+
+// layers has a row for each operator that multiplies and accumulates: lists of axes, the sizes of each of which multiply to MACs.
+var layers = map[string]func(a *accountant, n *ir.Node) [][]factor{
+	"Conv": func(a *accountant, n *ir.Node) [][]factor { // by input channels per group and the kernel
+		return [][]factor{append(a.every(n.Outputs[0]), a.every(n.Input(1))[1:]...)}
 	},
-	"Gemm": func(a *accountant, n *ir.Node) [][2]int {
+	"ConvTranspose": func(a *accountant, n *ir.Node) [][]factor { // by output channels per group and the kernel
+		return [][]factor{append(a.every(n.Input(0)), a.every(n.Input(1))[1:]...)}
+	},
+	"Gemm": func(a *accountant, n *ir.Node) [][]factor {
+		axis := 1
 		if ir.GemmOf(n).TransA {
-			return [][2]int{{0, 0}}
+			axis = 0
 		}
-		return [][2]int{{0, 1}}
+		return [][]factor{append(a.every(n.Outputs[0]), factor{n.Input(0), axis})}
 	},
-	"MatMul": func(a *accountant, n *ir.Node) [][2]int { return [][2]int{{0, len(a.shape(n.Input(0))) - 1}} },
-	"Einsum": func(a *accountant, n *ir.Node) [][2]int { // the axes that are summed
+	"MatMul": func(a *accountant, n *ir.Node) [][]factor {
+		return [][]factor{append(a.every(n.Outputs[0]), factor{n.Input(0), len(a.shape(n.Input(0))) - 1})}
+	},
+	"Attention": func(a *accountant, n *ir.Node) [][]factor { // queries by keys, and that by values; keys may have a past
+		var lists [][]factor
+		for _, keys := range []string{n.Input(1), n.Input(4)} {
+			if keys != "" {
+				length := factor{keys, len(a.shape(keys)) - 2}
+				lists = append(lists, append(a.every(n.Input(0)), length), append(a.every(n.Outputs[0]), length))
+			}
+		}
+		return lists
+	},
+	"Einsum": func(a *accountant, n *ir.Node) [][]factor { // by the axes that are summed
 		ranks := make([]int, len(n.Inputs))
 		for i, v := range n.Inputs {
 			ranks[i] = len(a.shape(v))
@@ -96,13 +122,13 @@ var layers = map[string]func(a *accountant, n *ir.Node) [][2]int{
 		if err != nil || len(e.In) < 2 {
 			return nil
 		}
-		var inner [][2]int
+		all := a.every(n.Outputs[0])
 		for axis, l := range e.In[0] {
 			if !strings.ContainsRune(e.Out, l) {
-				inner = append(inner, [2]int{0, axis})
+				all = append(all, factor{n.Input(0), axis})
 			}
 		}
-		return inner
+		return [][]factor{all}
 	},
 }
 
@@ -142,8 +168,8 @@ func account(g *ir.Graph, s *space.Space, only ...Metric) ([]entry, error) {
 			continue
 		}
 		if len(only) == 0 {
-			if inner, ok := layers[n.Op]; ok && ir.Standard(n.Domain) {
-				a.macs(n, inner(a, n))
+			if lists, ok := layers[n.Op]; ok && ir.Standard(n.Domain) {
+				a.macs(n, lists)
 			}
 			a.bytes(n, consumers)
 		}
@@ -202,20 +228,18 @@ func (a *accountant) fault(n *ir.Node, format string, args ...any) {
 	a.errs = append(a.errs, fmt.Errorf("cost: %s: %w", n.Label(), fmt.Errorf(format, args...)))
 }
 
-func (a *accountant) macs(n *ir.Node, inner [][2]int) {
-	t := term{coef: 1, alive: a.blocks([]ir.Use{{Node: n}})}
-	out := n.Outputs[0]
-	for axis := range a.shape(out) {
-		a.times(n, &t, out, axis)
-	}
-	for _, i := range inner {
-		a.times(n, &t, n.Input(i[0]), i[1])
-	}
-	if a.shape(out) == nil {
+func (a *accountant) macs(n *ir.Node, lists func(*accountant, *ir.Node) [][]factor) {
+	if a.shape(n.Outputs[0]) == nil {
 		a.fault(n, "the shape of its output is not known; give the graph's inputs a fixed size")
 		return
 	}
-	a.entries = append(a.entries, entry{node: n, metric: MACs, term: t})
+	for _, list := range lists(a, n) {
+		t := term{coef: 1, alive: a.blocks([]ir.Use{{Node: n}})}
+		for _, f := range list {
+			a.times(n, &t, f.value, f.axis)
+		}
+		a.entries = append(a.entries, entry{node: n, metric: MACs, term: t})
+	}
 }
 
 func (a *accountant) bytes(n *ir.Node, consumers map[string][]ir.Use) {

@@ -12,10 +12,12 @@ import (
 // and outputs have the names they had, but for inputs that read across a dropped block; was is the node as it stood in the whole graph.
 // What it returns stands after n.
 var restatements = map[string]func(c *cutter, n, was *ir.Node) ([]*ir.Node, error){
-	"Conv":    (*cutter).restateConv,
-	"Reshape": (*cutter).restateTarget,
-	"Expand":  (*cutter).restateTarget,
-	"Resize":  (*cutter).restateSizes,
+	"Conv":               (*cutter).restateConv,
+	"ConvTranspose":      (*cutter).restateConvTranspose,
+	"GroupNormalization": (*cutter).restateGroupNorm,
+	"Reshape":            (*cutter).restateTarget,
+	"Expand":             (*cutter).restateTarget,
+	"Resize":             (*cutter).restateSizes,
 
 	"ConstantOfShape": (*cutter).restateFilled,
 
@@ -95,6 +97,33 @@ func (c *cutter) restateConv(n, was *ir.Node) ([]*ir.Node, error) {
 	if was.Attrs.Int("group", 1) != 1 {
 		channels, each := c.size(was.Input(0), 1), c.size(was.Input(1), 1)
 		n.Attrs["group"] = ir.IntAttr(int64(channels.Size / each.Size))
+	}
+	return nil, nil
+}
+
+// restateConvTranspose: the groups that are left are the channels that come out by those of each group.
+func (c *cutter) restateConvTranspose(n, was *ir.Node) ([]*ir.Node, error) {
+	if was.Attrs.Int("group", 1) != 1 {
+		channels, each := c.size(was.Outputs[0], 1), c.size(was.Input(1), 1)
+		n.Attrs["group"] = ir.IntAttr(int64(channels.Size / each.Size))
+	}
+	return nil, nil
+}
+
+// restateGroupNorm counts the groups of which channels are left.
+func (c *cutter) restateGroupNorm(n, was *ir.Node) ([]*ir.Node, error) {
+	x := was.Input(0)
+	attrs, err := ir.GroupNormOf(c.g, was, c.shape(x))
+	if err != nil {
+		return nil, err
+	}
+	if positions, all := c.kept(x, 1); !all {
+		each := c.shape(x)[1].Size / attrs.Groups
+		left := map[int]bool{}
+		for _, p := range positions {
+			left[p/each] = true
+		}
+		n.Attrs["num_groups"] = ir.IntAttr(int64(len(left)))
 	}
 	return nil, nil
 }

@@ -66,6 +66,9 @@ type finder struct {
 	axes  map[string][]label
 	given map[string][]bool
 
+	// parts are coordinates of axes: elements along one are no elements along the other, even where no axis holds one of them alone.
+	parts []label
+
 	origins []origin
 	ties    []knot
 	uses    []place

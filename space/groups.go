@@ -319,16 +319,20 @@ func (f *finder) sound(p *partition, groupOf []int32, size []int, l label) bool 
 	return false
 }
 
-// eachLabel visits the labels of all axes once, in graph order.
+// eachLabel visits the labels of all axes once, in graph order, and then the coordinates that axes were taken apart into.
 func (f *finder) eachLabel(visit func(l label)) {
 	seen := map[*int32]int{}
-	f.eachAxis(func(_ *ir.Node, _ string, _ int, l label) {
+	once := func(l label) {
 		if len(l) == 0 || seen[&l[0]] == len(l) {
 			return
 		}
 		seen[&l[0]] = len(l)
 		visit(l)
-	})
+	}
+	f.eachAxis(func(_ *ir.Node, _ string, _ int, l label) { once(l) })
+	for _, l := range f.parts {
+		once(l)
+	}
 }
 
 // eachAxis visits the axes of all weights and values in graph order, weights once for each reader.

@@ -45,7 +45,15 @@ func convolve(f *finder, n *ir.Node) {
 			}
 			f.use(n, 0, 1, each, w, 1, places)
 		}
-		cout = f.produceGroups(n, w, groups, group, perOut)
+		var made label
+		if made, cout = f.produceGroups(n, groups, group, perOut); made != nil {
+			f.origins = append(f.origins, origin{w, 0, n, cout, layer})
+		}
+		if cout == nil {
+			f.give(w, 0, nil, n, "makes its groups from channels that stay")
+		} else {
+			f.give(w, 0, cout, n, fmt.Sprintf("makes its groups from those of %q", n.Input(0)))
+		}
 	}
 	if b := n.Input(2); b != "" {
 		f.beside(n, b, 0, cout)
@@ -63,12 +71,13 @@ func (f *finder) grid(n *ir.Node, l label, outer, inner int) (groups, places lab
 	list := []piece{{ir.Dim{Size: inner}, 0, 1}, {ir.Dim{Size: outer}, 0, 0}}
 	parts := make([]label, 2)
 	f.takeApart(n, l, list, []int{0, 1}, parts)
+	f.parts = append(f.parts, parts...)
 	return parts[1], parts[0]
 }
 
-// produceGroups describes the output channels of a grouped convolution, perOut for each group.
-func (f *finder) produceGroups(n *ir.Node, w string, groups label, group, perOut int) label {
-	var places label
+// produceGroups describes the output channels of a grouped convolution, perOut for each group: by the places that it makes in each group, nil where there
+// is one, and all together.
+func (f *finder) produceGroups(n *ir.Node, groups label, group, perOut int) (places, cout label) {
 	if perOut > 1 {
 		if places = f.atoms(perOut); places == nil {
 			f.freeze(groups, n, "has too many positions to follow")
@@ -76,10 +85,9 @@ func (f *finder) produceGroups(n *ir.Node, w string, groups label, group, perOut
 		}
 	}
 	if groups == nil && places == nil {
-		f.give(w, 0, nil, n, "makes its groups from channels that stay")
-		return nil
+		return nil, nil
 	}
-	cout := make(label, group*perOut)
+	cout = make(label, group*perOut)
 	for c := range cout {
 		g, p := int32(atomFixed), int32(atomFixed)
 		if groups != nil {
@@ -90,11 +98,57 @@ func (f *finder) produceGroups(n *ir.Node, w string, groups label, group, perOut
 		}
 		cout[c] = f.sets.product(g, p)
 	}
-	if places != nil {
-		f.origins = append(f.origins, origin{w, 0, n, cout, layer})
+	return places, cout
+}
+
+// convTranspose is the gradient of a convolution: its weight is (C, O/G, kernel...). With several groups, channels come in and go out by groups and places
+// as in convolve; what comes in has a position for each channel in the weight too, what goes out one for each place.
+func convTranspose(f *finder, n *ir.Node) {
+	w := n.Input(1)
+	xs, ws := f.shape(n.Input(0)), f.shape(w)
+	group := int(n.Attrs.Int("group", 1))
+	if !f.isWeight(w) {
+		f.hold(n, "its weight is computed")
+		return
 	}
-	f.give(w, 0, cout, n, fmt.Sprintf("makes its groups from those of %q", n.Input(0)))
-	return cout
+	if len(xs) < 3 || len(ws) != len(xs) || group < 1 || ws[0].Size%group != 0 || xs[1] != ws[0] {
+		f.hold(n, "its channels and its weight do not fit")
+		return
+	}
+	in := f.in(n, 0)
+	f.freezeFrom(in, 2, n, "slides over it")
+	for axis := 2; axis < len(ws); axis++ {
+		f.give(w, axis, nil, n, "slides it")
+	}
+	cin, perIn, perOut := in[1], ws[0].Size/group, ws[1].Size
+	f.give(w, 0, cin, n, fmt.Sprintf("reads %q", n.Input(0)))
+	var cout label
+	if group == 1 {
+		f.use(n, 0, 1, cin, w, 0, cin)
+		cout = f.produce(n, w, 1)
+	} else {
+		groups, places := f.grid(n, cin, group, perIn)
+		f.plays(groups, "groups")
+		if places != nil {
+			each := make(label, len(cin))
+			for c := range each {
+				each[c] = places[c%perIn]
+			}
+			f.use(n, 0, 1, each, w, 0, each)
+		}
+		var made label
+		made, cout = f.produceGroups(n, groups, group, perOut)
+		f.give(w, 1, made, n, "makes these places in each group")
+		if made != nil {
+			f.origins = append(f.origins, origin{w, 1, n, cout, layer})
+		}
+	}
+	if b := n.Input(2); b != "" {
+		f.beside(n, b, 0, cout)
+	}
+	axes := make([]label, len(xs))
+	axes[0], axes[1] = in[0], cout
+	f.out(n, axes)
 }
 
 // beside ties one axis of an operand that stands beside the channels l: a bias, a scale.

@@ -26,6 +26,8 @@ var rules = map[string]rule{
 
 	// Layers.
 	"Conv": convolve, "Gemm": gemm, "MatMul": matmul, "BatchNormalization": normalize, "InstanceNormalization": instanceNorm, "LayerNormalization": layerNorm,
+	"ConvTranspose": convTranspose, "Einsum": einsum, "RMSNormalization": layerNorm, "GroupNormalization": groupNorm,
+	"LpNormalization": lpNorm, "MeanVarianceNormalization": meanVariance,
 
 	// Reductions.
 	"MaxPool": pool, "AveragePool": pool, "GlobalAveragePool": pool, "GlobalMaxPool": pool,
@@ -37,15 +39,14 @@ var rules = map[string]rule{
 	"Slice": slice, "Split": split, "Gather": gather, "Pad": pad, "Expand": expand, "Resize": resize,
 
 	"Mish": follow, "ThresholdedRelu": follow, "IsNaN": follow, "Tan": follow, "Atan": follow, "Sinh": follow, "Cosh": follow,
-	"ReduceL1": reduce, "ReduceSumSquare": reduce, "ReduceLogSum": reduce, "ReduceLogSumExp": reduce,
-	"Hardmax": softmax, "Upsample": resize,
+	"ReduceL1": reduceSum, "ReduceSumSquare": reduceSum, "ReduceLogSum": reduceSum, "ReduceLogSumExp": reduce, "ArgMax": arg, "ArgMin": arg,
+	"Hardmax": softmax, "Upsample": resize, "Tile": tile, "DepthToSpace": depthToSpace, "SpaceToDepth": spaceToDepth,
+	"CumSum": cumSum, "Trilu": trilu, "TopK": topK,
 
 	// What no rule describes yet stays as it is.
-	"ConvTranspose": held, "RMSNormalization": held, "GroupNormalization": held,
-	"LpNormalization": held, "MeanVarianceNormalization": held, "GatherElements": held, "GatherND": held, "ScatterElements": held,
-	"Scatter": held, "ScatterND": held, "ArgMax": held, "ArgMin": held, "TopK": held, "OneHot": held, "NonZero": held,
-	"NonMaxSuppression": held, "CumSum": held, "Trilu": held, "Tile": held, "DepthToSpace": held, "SpaceToDepth": held, "Einsum": held,
-	"Attention": held, "RotaryEmbedding": held, "LSTM": held, "GRU": held, "RNN": held, "QuantizeLinear": held, "DequantizeLinear": held,
+	"GatherElements": held, "GatherND": held, "ScatterElements": held, "Scatter": held, "ScatterND": held, "OneHot": held, "NonZero": held,
+	"NonMaxSuppression": held, "Attention": held, "RotaryEmbedding": held, "LSTM": held, "GRU": held, "RNN": held, "QuantizeLinear": held,
+	"DequantizeLinear": held,
 
 	// Makers of constants and readers of sizes.
 	"Constant": constant, "ConstantOfShape": constantOfShape, "Range": constant, "Shape": sizes, "Size": sizes,

@@ -24,6 +24,10 @@ var means = map[string]func(m *masker, u *mean) error{
 	"ReduceMean":            (*masker).reduceMean,
 	"LayerNormalization":    (*masker).layerNorm,
 	"InstanceNormalization": (*masker).instanceNorm,
+
+	"RMSNormalization":          (*masker).rmsNorm,
+	"GroupNormalization":        (*masker).groupNorm,
+	"MeanVarianceNormalization": (*masker).meanVariance,
 }
 
 func (m *masker) mean(u *mean) error {
@@ -101,9 +105,7 @@ func (m *masker) normal(list *[]*ir.Node, u *mean, axes []int64, epsilon float32
 	centre := m.step(list, "Sub", name+"/centred", nil, x, m.average(list, u, x, name+"/mean", axes))
 	square := m.step(list, "Mul", name+"/square", nil, centre, centre)
 	variance := m.average(list, u, square, name+"/variance", axes)
-	small := m.weight(fmt.Sprintf("mask/epsilon/%g", epsilon), ir.Floats32([]float32{epsilon}))
-	deviation := m.step(list, "Sqrt", name+"/deviation", nil, m.step(list, "Add", name+"/positive", nil, variance, small))
-	return m.step(list, "Div", name+"/normal", nil, centre, deviation)
+	return m.step(list, "Div", name+"/normal", nil, centre, m.root(list, name, variance, epsilon))
 }
 
 func (m *masker) layerNorm(u *mean) error {
@@ -146,6 +148,111 @@ func (m *masker) instanceNorm(u *mean) error {
 		return err
 	}
 	m.affine(&list, n, v, scale, bias)
+	return nil
+}
+
+// rmsNorm writes v/√(mean of squares + ε).
+func (m *masker) rmsNorm(u *mean) error {
+	n := u.node
+	first, epsilon, err := ir.LayerNormOf(n, u.rank)
+	if err != nil {
+		return fmt.Errorf("masked: %w", err)
+	}
+	var axes []int64
+	for a := first; a < u.rank; a++ {
+		axes = append(axes, int64(a))
+	}
+	list := m.before[n.ID()]
+	name, x := n.ID(), n.Inputs[0]
+	square := m.step(&list, "Mul", name+"/square", nil, x, x)
+	size := m.average(&list, u, square, name+"/size", axes)
+	root := m.root(&list, name, size, epsilon)
+	m.affine(&list, n, m.step(&list, "Div", name+"/normal", nil, x, root), n.Input(1), "")
+	return nil
+}
+
+// root writes √(v + ε).
+func (m *masker) root(list *[]*ir.Node, name, v string, epsilon float32) string {
+	small := m.weight(fmt.Sprintf("mask/epsilon/%g", epsilon), ir.Floats32([]float32{epsilon}))
+	return m.step(list, "Sqrt", name+"/deviation", nil, m.step(list, "Add", name+"/positive", nil, v, small))
+}
+
+// meanVariance writes (v − mean)/√variance, with the tiny number that ONNX adds to the root.
+func (m *masker) meanVariance(u *mean) error {
+	n := u.node
+	over, err := ir.MeanVarianceOf(n, u.rank)
+	if err != nil {
+		return fmt.Errorf("masked: %w", err)
+	}
+	var axes []int64
+	for _, a := range over {
+		axes = append(axes, int64(a))
+	}
+	list := m.before[n.ID()]
+	name, x := n.ID(), n.Inputs[0]
+	centre := m.step(&list, "Sub", name+"/centred", nil, x, m.average(&list, u, x, name+"/mean", axes))
+	variance := m.average(&list, u, m.step(&list, "Mul", name+"/square", nil, centre, centre), name+"/variance", axes)
+	deviation := m.step(&list, "Sqrt", name+"/deviation", nil, variance)
+	small := m.weight("mask/epsilon/1e-09", ir.Floats32([]float32{1e-9}))
+	n.Op, n.Inputs, n.Attrs = "Div", []string{centre, m.step(&list, "Add", name+"/positive", nil, deviation, small)}, nil
+	m.before[name] = list
+	return nil
+}
+
+// groupNorm takes mean and variance over each group of channels and hands them back to every channel by a Gather.
+func (m *masker) groupNorm(u *mean) error {
+	n := u.node
+	channels := 0
+	for i, a := range u.axes {
+		if a == 1 {
+			channels = u.sizes[i]
+		}
+	}
+	if channels == 0 { // no channel is averaged over, only positions
+		for _, d := range m.s.Axes[n.Inputs[0]][1:2] {
+			channels = d.Len()
+		}
+	}
+	attrs, err := ir.GroupNormOf(m.out, n, ir.Fixed(1, channels))
+	if err != nil || channels == 0 {
+		return fmt.Errorf("masked: %s averages over positions of groups whose channels are not known", n.Label())
+	}
+	of := make([]int64, channels)
+	for c := range of {
+		of[c] = int64(c / (channels / attrs.Groups))
+	}
+	index := m.weight(fmt.Sprintf("mask/group/%d.%d", channels, attrs.Groups), ir.Vector64(of...))
+	flat := m.weight(fmt.Sprintf("mask/flat/%d", attrs.Groups), ir.Vector64(0, int64(attrs.Groups), -1))
+	tall := []int64{0, int64(attrs.Groups)}
+	for range u.rank - 2 {
+		tall = append(tall, 1)
+	}
+	target := m.weight(fmt.Sprintf("mask/tall/%v", tall), ir.Vector64(tall...))
+	list := m.before[n.ID()]
+	name, x := n.ID(), n.Inputs[0]
+	average := func(v, name string) string {
+		v = m.step(&list, "Reshape", name+"/grouped", nil, m.kept(&list, u, v), flat)
+		inputs, attrs := []string{v}, ir.Attrs{"keepdims": ir.IntAttr(1)}
+		if m.out.Opset("") < 18 {
+			attrs["axes"] = ir.IntsAttr(2)
+		} else {
+			inputs = append(inputs, m.weight("mask/axes/[2]", ir.Vector64(2)))
+		}
+		v = m.weigh(&list, u, m.step(&list, "ReduceMean", name, attrs, inputs...))
+		v = m.step(&list, "Reshape", name+"/tall", nil, v, target)
+		return m.step(&list, "Gather", name+"/each", ir.Attrs{"axis": ir.IntAttr(1)}, v, index)
+	}
+	centre := m.step(&list, "Sub", name+"/centred", nil, x, average(x, name+"/mean"))
+	variance := average(m.step(&list, "Mul", name+"/square", nil, centre, centre), name+"/variance")
+	v := m.step(&list, "Div", name+"/normal", nil, centre, m.root(&list, name, variance, attrs.Epsilon))
+	beside := [2]string{n.Input(1), n.Input(2)}
+	for i, w := range beside {
+		if attrs.PerGroup {
+			w = m.node("Gather", w+"/each", []string{w, index}, ir.Attrs{"axis": ir.IntAttr(0)})
+		}
+		beside[i] = m.upright(w, channels, u.rank-1)
+	}
+	m.affine(&list, n, v, beside[0], beside[1])
 	return nil
 }
 
