@@ -57,6 +57,10 @@ type Config struct {
 	Logit float64 `json:"logit"`
 	// Temperature is that of their Gumbel softmax.
 	Temperature float64 `json:"temperature"`
+	// Sparsity is the gradient that pulls scales of batch norms to zero, in slimming.
+	Sparsity float64 `json:"sparsity"`
+	// Structures is how many zico scores.
+	Structures int `json:"structures"`
 	// Recalibrate is how many batches give the batch-norm statistics of the final network; those of the search belong to soft masks.
 	Recalibrate int `json:"recalibrate"`
 
@@ -66,7 +70,7 @@ type Config struct {
 // Default is the configuration of a pipeline that has been measured to work without tuning.
 func Default(p Pipeline) Config {
 	c := Config{
-		Pipeline: p, Method: methods[0].Name, Rank: true, Logit: 3, Temperature: 0.1, Rate: 0.005, Balance: 2, BalanceDecay: 0.97, Mu: 1, DecayShare: 0.8, Sharpness: 1,
+		Pipeline: p, Method: methods[0].Name, Rank: true, Logit: 3, Temperature: 0.1, Sparsity: 1e-3, Structures: 200, Rate: 0.005, Balance: 2, BalanceDecay: 0.97, Mu: 1, DecayShare: 0.8, Sharpness: 1,
 		Importance: "taylor", ImportanceDecay: 0.99, Recalibrate: 200, Train: train.Default(),
 	}
 	switch p {
@@ -87,6 +91,9 @@ func (c Config) Check() error {
 	}
 	if _, err := lookupMethod(c.Method); err != nil {
 		return err
+	}
+	if m, _ := lookupMethod(c.Method); m.sparse && c.Pipeline == PMinus {
+		return fmt.Errorf("search: method %s trains the weights, which pipeline p- leaves as they are; use p or np", c.Method)
 	}
 	switch k, err := topk.Lookup(c.Importance); {
 	case err != nil:
@@ -109,6 +116,8 @@ func (c Config) Check() error {
 		{"start", c.Start >= 0 && c.Start <= 1, "a number in [0, 1]"},
 		{"logit", math.Abs(c.Logit) <= 20, "a number from -20 to 20"},
 		{"temperature", c.Temperature >= 1e-3 && c.Temperature <= 1e3, "a number from 0.001 to 1000"},
+		{"sparsity", c.Sparsity >= 0 && c.Sparsity <= 1, "a number in [0, 1]"},
+		{"structures", c.Structures >= 1 && c.Structures <= 1e6, "a count from 1 to 1000000"},
 		{"recalibrate", c.Recalibrate >= 0, "a count that is not negative"},
 	} {
 		if !v.ok {

@@ -14,6 +14,8 @@ type Method struct {
 	learner learner               // makes masks during the search; nil where no step is taken
 	score   func(s scored)        // gives importances without a search
 	ratios  func(*solver, uint64) // replaces the learned ratios; nil keeps them
+	sparse  bool                  // scales of batch norms are pulled to zero while the weights train, and score reads the trained weights
+	evolves bool                  // ratios come from an evolution
 }
 
 // methods are dms and what it is compared with: the rivals of arXiv 2405.07194, table 3, and the usual one-shot rankings.
@@ -24,6 +26,8 @@ var methods = []Method{
 	{Name: "sns", Doc: "a logit per count of kept elements, sampled by a Gumbel softmax", learner: countLogits{}},
 	{Name: "taylor", Doc: "no ratio: importances of the untouched network, ranked over all groups", learner: untouched{}, ratios: (*solver).rankAll},
 	{Name: "uniform", Doc: "the same ratio everywhere; elements by importance in the untouched network", learner: untouched{}, ratios: (*solver).same},
+	{Name: "slimming", Doc: "network slimming: weights train while the scales of their batch norms are pulled to zero; the scales, ranked over all groups", learner: untouched{}, sparse: true, score: scored.scale, ratios: (*solver).rankAll},
+	{Name: "zico", Doc: "no training: an evolution of ratios by ZiCo's score of random weights; elements by index", evolves: true, ratios: (*solver).evolved},
 	{Name: "magnitude", Doc: "no search: mean absolute weight relative to the group's, ranked over all groups", score: scored.l1, ratios: (*solver).rankAll},
 	{Name: "l2", Doc: "no search: the same with squared weights", score: scored.l2, ratios: (*solver).rankAll},
 	{Name: "bnscale", Doc: "no search: absolute scale of the batch norms, relative to the group's, ranked over all groups", score: scored.scale, ratios: (*solver).rankAll},
@@ -46,4 +50,4 @@ func lookupMethod(name string) (Method, error) {
 }
 
 // Stepless tells whether the method takes no step: its result follows from the weights and the seed.
-func (m Method) Stepless() bool { return m.score != nil }
+func (m Method) Stepless() bool { return m.evolves || m.score != nil && !m.sparse }

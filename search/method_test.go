@@ -17,7 +17,10 @@ func TestEveryMethodMeetsTheBudgetAndIsTheSameTwice(t *testing.T) {
 	for _, m := range Methods() {
 		t.Run(m.Name, func(t *testing.T) {
 			cfg := quick(PMinus, 20, "macs=50%")
-			cfg.Method = m.Name
+			cfg.Method, cfg.Structures = m.Name, 10
+			if m.sparse {
+				cfg.Pipeline = P
+			}
 			var first *Result
 			for range 2 {
 				r, err := Run(context.Background(), network(t), src, cfg, Options{})
@@ -175,5 +178,61 @@ func TestGlobalRankingKeepsTheBestOfAllGroups(t *testing.T) {
 	}
 	if best > worst+0.1 {
 		t.Errorf("importance %v goes while %v stays", best, worst)
+	}
+}
+
+func TestSlimmingPullsScalesToZero(t *testing.T) {
+	sum := func(sparsity float64) (s float64) {
+		cfg := quick(P, 20, "macs=50%")
+		cfg.Method, cfg.Sparsity = "slimming", sparsity
+		r, err := Run(context.Background(), network(t), stripes(t, 96), cfg, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range scales(r.Masked) {
+			for _, v := range r.Masked.Weights[name].F32 {
+				s += math.Abs(float64(v))
+			}
+		}
+		return s
+	}
+	if with, without := sum(0.5), sum(0); with > 0.9*without {
+		t.Errorf("the scales add up to %.3f, without a pull to %.3f", with, without)
+	}
+	cfg := quick(PMinus, 20, "macs=50%")
+	cfg.Method = "slimming"
+	if _, err := Run(context.Background(), network(t), stripes(t, 96), cfg, Options{}); err == nil {
+		t.Error("slimming of frozen weights ran")
+	}
+}
+
+func TestEvolutionFindsBetterScoresThanItsFirstStructure(t *testing.T) {
+	src, g := stripes(t, 96), network(t)
+	// Half of the parameters: for multiply-accumulates, of which the layers here have about equal shares, the uniform structure is the best one.
+	cfg := quick(NP, 20, "params=50%")
+	cfg.Method = "zico"
+	score := func(structures int) float64 {
+		cfg.Structures = structures
+		r, err := Run(context.Background(), g, src, cfg, Options{Space: space.Options{NoDepth: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := zico(context.Background(), r.Graph, src, cfg.Train)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	first, best := score(1), score(60)
+	if best <= first {
+		t.Errorf("60 structures reach %.4f, the first alone %.4f", best, first)
+	}
+	cfg.Budgets = nil
+	whole, err := zico(context.Background(), g, src, cfg.Train)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if whole <= first {
+		t.Errorf("the whole network scores %.4f, half of it %.4f; more should be better", whole, first)
 	}
 }

@@ -30,13 +30,19 @@ func (v scored) l2() {
 
 // scale is the mean absolute scale of an element's batch norms, over its group's mean (Liu et al., arXiv 1708.06519).
 func (v scored) scale() {
-	scales := map[string]bool{}
-	for _, n := range v.g.Nodes {
-		if n.Is("BatchNormalization") {
-			scales[n.Input(1)] = true
+	names := scales(v.g)
+	v.weights(math.Abs, func(name string, _ *ir.Tensor) bool { return slices.Contains(names, name) })
+}
+
+// scales are the weights that batch norms multiply with.
+func scales(g *ir.Graph) []string {
+	var names []string
+	for _, n := range g.Nodes {
+		if name := n.Input(1); n.Is("BatchNormalization") && g.Weights[name] != nil && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
-	v.weights(math.Abs, func(name string, _ *ir.Tensor) bool { return scales[name] })
+	return names
 }
 
 // random draws importances.
@@ -134,6 +140,15 @@ func (v *solver) rankAll(uint64) {
 			return float64(k)
 		}
 		return float64(k) + places[i][k]*0.49
+	}
+}
+
+// evolved takes blocks, too, from the ratios.
+func (v *solver) evolved(uint64) {
+	for i, g := range v.space.Groups {
+		if g.Kind == space.Depth {
+			v.depth[i] = max(v.min[i], g.N-int(math.Round(v.ratio[i]*float64(g.N))))
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 
 	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/data"
@@ -89,13 +90,25 @@ func Run(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Opt
 		return nil, err
 	}
 	h := &hook{structure: st}
+	if st.method.sparse {
+		if h.sparse = scales(g); len(h.sparse) == 0 {
+			return nil, fmt.Errorf("search: method %s: %q has no batch norm whose scale could be pulled to zero", cfg.Method, g.Name)
+		}
+	}
 	for _, group := range s.Groups {
 		h.inputs = append(h.inputs, masked.Input(group.Name))
 		h.buffers = append(h.buffers, make([]float32, group.N))
 		h.grads = append(h.grads, make([]float64, group.N))
 	}
-	if m := st.method; m.score != nil {
-		m.score(scored{g, s, st.groups, cfg.Train.Seed})
+	if m := st.method; m.Stepless() {
+		if m.evolves {
+			e := &evolution{graph: g, space: s, src: src, st: st, rng: rand.New(rand.NewPCG(cfg.Train.Seed, 0x21c0)), seen: map[string]bool{}}
+			if err := e.evolve(ctx, opt.Progress); err != nil {
+				return nil, err
+			}
+		} else {
+			m.score(scored{g, s, st.groups, cfg.Train.Seed})
+		}
 		return finish(ctx, g, mg, src, cfg, h, s)
 	}
 	trained, err := train.Fit(ctx, mg, src, cfg.Train, train.Options{
@@ -104,6 +117,9 @@ func Run(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Opt
 	})
 	if err != nil {
 		return nil, err
+	}
+	if st.method.sparse {
+		st.method.score(scored{trained, s, st.groups, cfg.Train.Seed})
 	}
 	return finish(ctx, g, trained, src, cfg, h, s)
 }
@@ -139,6 +155,7 @@ type hook struct {
 	inputs    []string // mask inputs, by group
 	buffers   [][]float32
 	grads     [][]float64
+	sparse    []string // batch-norm scales that are pulled to zero
 }
 
 func (h *hook) Before(m *engine.Machine[float32]) error {
@@ -157,6 +174,18 @@ func (h *hook) After(m *engine.Machine[float32]) error {
 	for i, name := range h.inputs {
 		for e, v := range m.Grad(name) {
 			h.grads[i][e] = float64(v)
+		}
+	}
+	pull := float32(h.structure.cfg.Sparsity)
+	for _, name := range h.sparse {
+		grad := m.Grad(name)
+		for e, v := range m.Param(name) {
+			switch {
+			case v > 0:
+				grad[e] += pull
+			case v < 0:
+				grad[e] -= pull
+			}
 		}
 	}
 	return h.structure.update(h.grads)

@@ -218,6 +218,14 @@ func (m *Machine[T]) Grad(name string) []T {
 	return g
 }
 
+// Param is a weight in storage order, the live memory of Params.Get; nil for a name that the program does not read.
+func (m *Machine[T]) Param(name string) []T {
+	if _, ok := m.p.Params[name]; !ok {
+		return nil
+	}
+	return m.params.Get(name)
+}
+
 // Memory is the bytes of activations, gradients and scratch; parameters are not counted.
 func (m *Machine[T]) Memory() int64 {
 	var size int64 = 4
