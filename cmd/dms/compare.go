@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -47,6 +46,7 @@ A plan:
   model: resnet20.onnx          # paths as seen from where dms is started
   data: cifar10:data/cifar-10
   test_samples: 5000            # also train_samples, weights
+  teacher: resnet20.onnx        # guides the training after the cut; left out: none
   pipeline: p-
   space: {no_depth: true}       # also freeze, only, divisor
   settings: {train.steps: 400}  # of every search, as for dms search --config
@@ -55,7 +55,7 @@ A plan:
   seeds: [1, 2, 3]
   methods:
     - name: dms
-    - name: get, slow           # any name, and settings over those above
+    - name: get, slow           # any name, and settings over those above; also model
       method: get
       rate: 0.002`,
 		Example: `  dms compare experiments/t1-resnet20.yaml -o t1
@@ -92,142 +92,16 @@ A plan:
 	return cmd
 }
 
-// plan is what a comparison runs.
-type plan struct {
-	planSettings
-	methods []planMethod
-	tune    *train.Config
-}
-
-// planSettings are those of a plan's keys that hold nothing but a value.
-type planSettings struct {
-	Title        string          `json:"title"`
-	Model        string          `json:"model"`
-	Weights      string          `json:"weights"`
-	Data         string          `json:"data"`
-	TrainSamples int             `json:"train_samples"`
-	TestSamples  int             `json:"test_samples"`
-	Pipeline     string          `json:"pipeline"`
-	Space        planSpace       `json:"space"`
-	Budgets      []search.Budget `json:"budgets"`
-	Seeds        []uint64        `json:"seeds"`
-}
-
-// planSpace is the part of space.Options that a plan may set.
-type planSpace struct {
-	NoDepth bool     `json:"no_depth"`
-	Freeze  []string `json:"freeze"`
-	Only    []string `json:"only"`
-	Divisor int      `json:"divisor"`
-}
-
-type planMethod struct {
-	name string
-	cfg  search.Config
-}
-
-// maxCells bounds the searches of one plan.
-const maxCells = 10000
-
-func readPlan(name string) (*plan, error) {
-	values, err := readSettings(name)
-	if err != nil {
-		return nil, err
-	}
-	p, err := newPlan(values)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return p, nil
-}
-
-func newPlan(values map[string]any) (*plan, error) {
-	take := func(key string) any {
-		v := values[key]
-		delete(values, key)
-		return v
-	}
-	methods, settings, tune := take("methods"), take("settings"), take("tune")
-	p := &plan{planSettings: planSettings{Pipeline: string(search.PMinus)}}
-	if err := merge(values, &p.planSettings); err != nil {
-		known := append(keysOf(reflect.TypeFor[planSettings](), ""), "methods", "settings", "tune")
-		return nil, withHint(fmt.Errorf("%w", err), "a plan has %s", strings.Join(known, ", "))
-	}
-	base := search.Default(search.Pipeline(p.Pipeline))
-	if err := mergeGroup(settings, "settings", &base); err != nil {
-		return nil, err
-	}
-	base.Pipeline = search.Pipeline(p.Pipeline)
-	if tune != nil {
-		t := train.Default()
-		if err := mergeGroup(tune, "tune", &t); err != nil {
-			return nil, err
-		}
-		t.Workers = 1
-		p.tune = &t
-	}
-	list, ok := methods.([]any)
-	if !ok || len(list) == 0 {
-		return nil, errors.New("methods: want a list of at least one method, such as - name: dms")
-	}
-	seen := map[string]bool{}
-	for i, v := range list {
-		m, ok := v.(map[string]any)
-		name, named := m["name"].(string)
-		if !ok || !named || name == "" {
-			return nil, fmt.Errorf("methods: number %d has no name", i+1)
-		}
-		if seen[name] {
-			return nil, fmt.Errorf("methods: two are called %q", clip(name))
-		}
-		seen[name] = true
-		delete(m, "name")
-		cfg := base
-		if err := merge(m, &cfg); err != nil {
-			return nil, fmt.Errorf("method %q: %w", clip(name), err)
-		}
-		cfg.Train.Workers = 1 // the bits do not depend on it
-		if err := cfg.Check(); err != nil {
-			return nil, fmt.Errorf("method %q: %w", clip(name), err)
-		}
-		p.methods = append(p.methods, planMethod{name, cfg})
-	}
-	switch {
-	case p.Model == "":
-		return nil, withHint(errors.New("model is missing"), modelHint)
-	case p.Data == "":
-		return nil, withHint(errors.New("data is missing"), dataHint)
-	case len(p.Budgets) == 0:
-		return nil, errors.New("budgets: want at least one, such as [macs=50%]")
-	case len(p.Seeds) == 0:
-		p.Seeds = []uint64{1}
-	}
-	if n := len(p.methods) * len(p.Budgets) * len(p.Seeds); n > maxCells {
-		return nil, fmt.Errorf("%d searches; at most %d in one plan", n, maxCells)
-	}
-	return p, nil
-}
-
-// mergeGroup writes the settings of one key of a plan over dst.
-func mergeGroup(v any, key string, dst any) error {
-	m, ok := v.(map[string]any)
-	if !ok && v != nil {
-		return fmt.Errorf("%s: want settings, one KEY: VALUE a line", key)
-	}
-	if err := merge(m, dst); err != nil {
-		return fmt.Errorf("%s: %w", key, err)
-	}
-	return nil
-}
-
 // cell is one search.
 type cell struct {
 	Method string        `json:"method"`
+	Model  *modelSource  `json:"model,omitempty"` // where it is not the plan's
 	Budget search.Budget `json:"budget"`
 	Seed   uint64        `json:"seed"`
 	Search search.Config `json:"search"`
 	Tune   *train.Config `json:"tune,omitempty"`
-	name   string        // of its files, without ending
+	graph  *ir.Graph
+	name   string // of its files, without ending
 }
 
 // comparison is a plan under way.
@@ -236,10 +110,11 @@ type comparison struct {
 	plan *plan
 	out  string
 
-	graph  *ir.Graph
-	src    *data.Source
-	cells  []cell
-	trials []*report.Trial // by cell; nil until done
+	graph   *ir.Graph
+	teacher *ir.Graph
+	src     *data.Source
+	cells   []cell
+	trials  []*report.Trial // by cell; nil until done
 }
 
 const (
@@ -264,14 +139,43 @@ func (p *comparison) open() error {
 	if err := checkFit(model, p.graph, p.src); err != nil {
 		return err
 	}
+	var teacher *modelSource
+	if p.plan.Teacher != "" {
+		t := modelSource{Model: p.plan.Teacher}
+		if p.teacher, err = t.load(); err != nil {
+			return fmt.Errorf("teacher: %w", err)
+		}
+		if t, err = t.pinned(); err != nil {
+			return fmt.Errorf("teacher: %w", err)
+		}
+		teacher = &t
+	}
+	graphs, models := make([]*ir.Graph, len(p.plan.methods)), make([]*modelSource, len(p.plan.methods))
+	for i, m := range p.plan.methods {
+		if m.model == "" {
+			graphs[i] = p.graph
+			continue
+		}
+		own := modelSource{Model: m.model}
+		if graphs[i], err = own.load(); err != nil {
+			return fmt.Errorf("method %q: %w", clip(m.name), err)
+		}
+		if own, err = own.pinned(); err != nil {
+			return fmt.Errorf("method %q: %w", clip(m.name), err)
+		}
+		if err := checkFit(own, graphs[i], p.src); err != nil {
+			return fmt.Errorf("method %q: %w", clip(m.name), err)
+		}
+		models[i] = &own
+	}
 	// Seeds outside, methods inside: what is stopped early has something of every method.
 	for _, seed := range p.plan.Seeds {
 		for _, b := range p.plan.Budgets {
-			for _, m := range p.plan.methods {
+			for i, m := range p.plan.methods {
 				cfg := m.cfg
 				cfg.Budgets, cfg.Train.Seed = []search.Budget{b}, seed
-				cfg.Train.Normalize = normalization(cfg.Train.Normalize, p.graph)
-				k := cell{Method: m.name, Budget: b, Seed: seed, Search: cfg}
+				cfg.Train.Normalize = normalization(cfg.Train.Normalize, graphs[i])
+				k := cell{Method: m.name, Model: models[i], Budget: b, Seed: seed, Search: cfg, graph: graphs[i]}
 				if p.plan.tune != nil {
 					t := *p.plan.tune
 					t.Seed, t.Normalize = seed, cfg.Train.Normalize
@@ -284,11 +188,12 @@ func (p *comparison) open() error {
 	}
 	p.trials = make([]*report.Trial, len(p.cells))
 	whole, err := json.Marshal(struct {
-		Model modelSource `json:"model"`
-		Data  dataSource  `json:"data"`
-		Space planSpace   `json:"space"`
-		Cells []cell      `json:"cells"`
-	}{model, d.pinned(), p.plan.Space, p.cells})
+		Model   modelSource  `json:"model"`
+		Teacher *modelSource `json:"teacher,omitempty"`
+		Data    dataSource   `json:"data"`
+		Space   planSpace    `json:"space"`
+		Cells   []cell       `json:"cells"`
+	}{model, teacher, d.pinned(), p.plan.Space, p.cells})
 	if err != nil {
 		return err
 	}
@@ -391,7 +296,7 @@ feed:
 func (p *comparison) try(ctx context.Context, k cell) (*report.Trial, error) {
 	o := p.plan.Space
 	start := time.Now()
-	r, err := dms.Search(ctx, p.graph, p.src, k.Search, search.Options{
+	r, err := dms.Search(ctx, k.graph, p.src, k.Search, search.Options{
 		Space: space.Options{NoDepth: o.NoDepth, Freeze: o.Freeze, Only: o.Only, Divisor: o.Divisor},
 	})
 	if err != nil {
@@ -406,7 +311,7 @@ func (p *comparison) try(ctx context.Context, k cell) (*report.Trial, error) {
 		if k.Search.Pipeline == search.NP {
 			g = train.Reinit(g, k.Tune.Seed)
 		}
-		if g, err = dms.Train(ctx, g, p.src, *k.Tune, train.Options{}); err != nil {
+		if g, err = dms.Train(ctx, g, p.src, *k.Tune, train.Options{Teacher: p.teacher}); err != nil {
 			return nil, err
 		}
 		t.TuneSteps = k.Tune.StepsFor(p.src.Train.Len())
