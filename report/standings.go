@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +25,8 @@ type Trial struct {
 	Steps     int     `json:"steps"`   // of the search
 	Seconds   float64 `json:"seconds"` // of the search, beside whatever else ran
 	TuneSteps int     `json:"tune_steps,omitempty"`
-	LatencyMS float64 `json:"latency_ms,omitempty"` // of one sample; 0 when not measured
+	LatencyMS float64 `json:"latency_ms,omitempty"` // of one sample in this engine; 0 when not measured
+	ClockMS   float64 `json:"clock_ms,omitempty"`   // the same by a program of the user's
 }
 
 // Standings set methods beside each other: the network all started from, and every trial.
@@ -50,6 +52,7 @@ type Place struct {
 	Steps       float64 `json:"steps"`
 	Seconds     float64 `json:"seconds"`
 	LatencyMS   float64 `json:"latency_ms,omitempty"`
+	ClockMS     float64 `json:"clock_ms,omitempty"`
 	Best        bool    `json:"best"` // highest mean of its budget
 	Tied        bool    `json:"tied"` // within one standard deviation of the best, the larger of the two
 }
@@ -106,20 +109,16 @@ func (s *Standings) place(trials []Trial) Place {
 		Steps:   mean(func(t Trial) float64 { return float64(t.Steps) }),
 		Seconds: mean(func(t Trial) float64 { return t.Seconds }),
 	}
-	squares, timed, timedSum := 0.0, 0, 0.0
+	squares := 0.0
 	for _, t := range trials {
 		p.Min, p.Max = min(p.Min, t.Top1), max(p.Max, t.Top1)
 		squares += (t.Top1 - p.Top1) * (t.Top1 - p.Top1)
-		if t.LatencyMS > 0 {
-			timed, timedSum = timed+1, timedSum+t.LatencyMS
-		}
 	}
 	if len(trials) > 1 {
 		p.Std = math.Sqrt(squares / float64(len(trials)-1))
 	}
-	if timed > 0 {
-		p.LatencyMS = timedSum / float64(timed)
-	}
+	p.LatencyMS = meanOfMeasured(trials, func(t Trial) float64 { return t.LatencyMS })
+	p.ClockMS = meanOfMeasured(trials, func(t Trial) float64 { return t.ClockMS })
 	if o := s.Original.Cost; o.MACs > 0 {
 		p.MACsShare = p.MACs / float64(o.MACs)
 	}
@@ -127,6 +126,17 @@ func (s *Standings) place(trials []Trial) Place {
 		p.ParamsShare = p.Params / float64(o.Params)
 	}
 	return p
+}
+
+// meanOfMeasured leaves out what is 0; 0 where everything is.
+func meanOfMeasured(trials []Trial, of func(Trial) float64) float64 {
+	sum, n := 0.0, 0
+	for _, t := range trials {
+		if v := of(t); v > 0 {
+			sum, n = sum+v, n+1
+		}
+	}
+	return sum / float64(max(1, n))
 }
 
 // markBest marks the best of the places of one budget, every one of them where several have the same mean, and what lies within spread.
@@ -155,14 +165,24 @@ func (p Place) mark() string {
 	return ""
 }
 
-// Table is the standings for people, the original first.
+// Table is the standings for people, the original first. The column of the clock stands there when something was timed by it.
 func (s *Standings) Table() *Table {
 	t := &Table{Title: s.Title, Columns: []string{"budget", "method", "top-1", "", "±", "seeds", "MACs", "params", "", "steps", "time", "latency"}}
-	o := s.Original
-	t.Add(notMeasured, "original", hundredths(o.Top1, o.Total > 0), "", notMeasured, notMeasured, Percent(share(o.MACs, o.MACs)),
+	o, places := s.Original, s.Places()
+	clocked := o.ClockMS > 0 || slices.ContainsFunc(places, func(p Place) bool { return p.ClockMS > 0 })
+	if clocked {
+		t.Columns = append(t.Columns, "clock")
+	}
+	add := func(clock float64, row ...string) {
+		if clocked {
+			row = append(row, latency(clock))
+		}
+		t.Add(row...)
+	}
+	add(o.ClockMS, notMeasured, "original", hundredths(o.Top1, o.Total > 0), "", notMeasured, notMeasured, Percent(share(o.MACs, o.MACs)),
 		Count(o.Params), Percent(share(o.Params, o.Params)), notMeasured, notMeasured, latency(o.LatencyMS))
-	for _, p := range s.Places() {
-		t.Add(p.Budget, p.Method, hundredths(p.Top1, true), p.mark(), hundredths(p.Std, p.Seeds > 1), strconv.Itoa(p.Seeds), Percent(p.MACsShare),
+	for _, p := range places {
+		add(p.ClockMS, p.Budget, p.Method, hundredths(p.Top1, true), p.mark(), hundredths(p.Std, p.Seeds > 1), strconv.Itoa(p.Seeds), Percent(p.MACsShare),
 			Count(int64(math.Round(p.Params))), Percent(p.ParamsShare), number(p.Steps), Duration(seconds(p.Seconds)), latency(p.LatencyMS))
 	}
 	return t
@@ -245,7 +265,7 @@ func markdown(s string) string {
 // WriteCSV writes the places as numbers without units, shares in [0, 1], the original first.
 func (s *Standings) WriteCSV(w io.Writer) error {
 	c := csv.NewWriter(w)
-	rows := [][]string{{"budget", "method", "top1", "top1_std", "top1_min", "top1_max", "seeds", "macs", "macs_share", "params", "params_share", "steps", "seconds", "latency_ms", "mark"}}
+	rows := [][]string{{"budget", "method", "top1", "top1_std", "top1_min", "top1_max", "seeds", "macs", "macs_share", "params", "params_share", "steps", "seconds", "latency_ms", "clock_ms", "mark"}}
 	full := func(v float64, measured bool) string {
 		if !measured {
 			return ""
@@ -255,12 +275,12 @@ func (s *Standings) WriteCSV(w io.Writer) error {
 	o := s.Original
 	top1 := full(o.Top1, o.Total > 0)
 	rows = append(rows, []string{"", "original", top1, "", top1, top1, "", full(float64(o.MACs), true), "1", full(float64(o.Params), true), "1", "", "",
-		full(o.LatencyMS, o.LatencyMS > 0), ""})
+		full(o.LatencyMS, o.LatencyMS > 0), full(o.ClockMS, o.ClockMS > 0), ""})
 	for _, p := range s.Places() {
 		rows = append(rows, []string{
 			clean(p.Budget), clean(p.Method), full(p.Top1, true), full(p.Std, p.Seeds > 1), full(p.Min, true), full(p.Max, true), strconv.Itoa(p.Seeds),
 			full(p.MACs, true), full(p.MACsShare, true), full(p.Params, true), full(p.ParamsShare, true), full(p.Steps, true), full(p.Seconds, true),
-			full(p.LatencyMS, p.LatencyMS > 0), p.mark(),
+			full(p.LatencyMS, p.LatencyMS > 0), full(p.ClockMS, p.ClockMS > 0), p.mark(),
 		})
 	}
 	return c.WriteAll(rows)

@@ -12,14 +12,14 @@ import (
 
 	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/data"
-	"github.com/dms-go/dms/internal/rundir"
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/prune"
 	"github.com/dms-go/dms/space"
 	"github.com/dms-go/dms/train"
 )
 
-// Latency is what a latency budget came to: medians of inferences of one sample in this engine, taken in turns on this machine.
+// Latency is what a latency budget came to: medians of inferences of one sample, taken in turns: in this engine on this machine, or by
+// Options.Clock.
 type Latency struct {
 	Before time.Duration `json:"before"`
 	After  time.Duration `json:"after"`
@@ -30,7 +30,7 @@ type Latency struct {
 // write take, with prices fitted to random structures that were cut out and timed. The sum is wrong in the single case, for kernels work in
 // steps of whole vectors; so the final structure is timed itself, and the target corrected until it is met (solveTimed).
 type clock struct {
-	measure func(whole, cut *ir.Graph) ([2]time.Duration, error)
+	measure func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error)
 	kinds   []kind
 	price   []float64 // nanoseconds per unit, by kind
 	full    time.Duration
@@ -49,7 +49,7 @@ const (
 )
 
 // newClock fits a clock to g, or takes the prices of the checkpoint; nil where no budget is a latency.
-func newClock(ctx context.Context, g *ir.Graph, s *space.Space, src *data.Source, cfg Config, resume *rundir.Checkpoint) (*clock, error) {
+func newClock(ctx context.Context, g *ir.Graph, s *space.Space, src *data.Source, cfg Config, opt Options) (*clock, error) {
 	asked := false
 	for _, b := range cfg.Budgets {
 		asked = asked || b.Metric == cost.Latency
@@ -61,11 +61,13 @@ func newClock(ctx context.Context, g *ir.Graph, s *space.Space, src *data.Source
 	if err != nil {
 		return nil, err
 	}
-	c.measure = stopwatch(src, cfg.Train.Workers)
-	if resume == nil {
+	if c.measure = opt.Clock; c.measure == nil {
+		c.measure = stopwatch(src, cfg.Train.Workers)
+	}
+	if opt.Resume == nil {
 		return c, c.fit(ctx, g, s, cfg.Train.Seed)
 	}
-	state, err := train.HookState(resume)
+	state, err := train.HookState(opt.Resume)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +160,7 @@ func (c *clock) fit(ctx context.Context, g *ir.Graph, s *space.Space, seed uint6
 		if err != nil {
 			return err
 		}
-		times, err := c.measure(g, cut)
+		times, err := c.measure(ctx, g, cut)
 		if err != nil {
 			return err
 		}
@@ -208,8 +210,8 @@ func (c *clock) work(s *space.Space, sel space.Selection) []float64 {
 }
 
 // stopwatch gives the median times of two networks for one sample, which run in turns.
-func stopwatch(src *data.Source, workers int) func(whole, cut *ir.Graph) ([2]time.Duration, error) {
-	return func(whole, cut *ir.Graph) (out [2]time.Duration, err error) {
+func stopwatch(src *data.Source, workers int) func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error) {
+	return func(_ context.Context, whole, cut *ir.Graph) (out [2]time.Duration, err error) {
 		times, err := train.Latencies([]*ir.Graph{whole, cut}, src.Test, 1, timedRounds, workers)
 		if err == nil {
 			copy(out[:], times)
@@ -366,7 +368,7 @@ func (st *structure) solveTimed(ctx context.Context, g *ir.Graph, s *space.Space
 		if err != nil {
 			return best, nil, err
 		}
-		times, err := t.clock.measure(g, cut)
+		times, err := t.clock.measure(ctx, g, cut)
 		if err != nil {
 			return best, nil, err
 		}

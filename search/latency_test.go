@@ -14,7 +14,7 @@ import (
 )
 
 // slow is a machine of the test's own: a network takes a time that follows from its work, with steps as of vectors, which no price can fit.
-func slow(t *testing.T) func(whole, cut *ir.Graph) ([2]time.Duration, error) {
+func slow(t *testing.T) func(_ context.Context, whole, cut *ir.Graph) ([2]time.Duration, error) {
 	one := func(g *ir.Graph) time.Duration {
 		c, err := cost.Count(g)
 		if err != nil {
@@ -22,7 +22,7 @@ func slow(t *testing.T) func(whole, cut *ir.Graph) ([2]time.Duration, error) {
 		}
 		return time.Duration(3*(c.MACs+4095)/4096*4096 + 11*c.Bytes)
 	}
-	return func(whole, cut *ir.Graph) ([2]time.Duration, error) {
+	return func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error) {
 		return [2]time.Duration{one(whole), one(cut)}, nil
 	}
 }
@@ -104,8 +104,8 @@ func TestSolutionMeetsTheMeasuredLatencyAndNotTheModelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What is cut turns out a fifth slower than the clock believes.
-	c.measure = func(whole, cut *ir.Graph) ([2]time.Duration, error) {
-		times, err := honest(whole, cut)
+	c.measure = func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error) {
+		times, err := honest(ctx, whole, cut)
 		times[1] += times[1] / 5
 		return times, err
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"time"
 
 	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/data"
@@ -30,6 +31,9 @@ type Options struct {
 	Journal  train.Journal
 	Resume   *rundir.Checkpoint
 	Progress func(train.Metrics)
+
+	// Clock times two networks, a whole and a cut one, for latency budgets: one inference of one sample each, taken in turns. Nil is this engine.
+	Clock func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error)
 }
 
 // Result is what a search found.
@@ -68,7 +72,7 @@ func Run(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Opt
 	if cfg.Pipeline == NP {
 		g = train.Reinit(g, cfg.Train.Seed)
 	}
-	c, err := newClock(ctx, g, s, src, cfg, opt.Resume)
+	c, err := newClock(ctx, g, s, src, cfg, opt)
 	if err != nil {
 		return nil, err
 	}

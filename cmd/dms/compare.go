@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,7 @@ func newCompare(c *console) *cobra.Command {
 	var out string
 	var jobs int
 	var asJSON bool
+	var timing string
 	cmd := &cobra.Command{
 		Use:   "compare PLAN.yaml -o RUN",
 		Short: "Search with several methods, budgets and seeds, and set the results side by side",
@@ -57,7 +59,9 @@ A plan:
     - name: dms
     - name: get, slow           # any name, and settings over those above; also model
       method: get
-      rate: 0.002`,
+      rate: 0.002
+
+` + clockHelp + " It adds a column.",
 		Example: `  dms compare experiments/t1-resnet20.yaml -o t1
   dms compare plan.yaml -o run -j 1 --json`,
 		Args: arguments(1, "a PLAN"),
@@ -65,6 +69,7 @@ A plan:
 	fl := cmd.Flags()
 	fl.StringVarP(&out, "out", "o", "", "folder of the results")
 	fl.IntVarP(&jobs, "jobs", "j", 0, "searches side by side (default: as many as there are cores)")
+	fl.StringVar(&timing, "clock", "", "a COMMAND that times the networks beside the original, in addition to this engine")
 	fl.BoolVar(&asJSON, "json", false, "print the table as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if out == "" {
@@ -77,7 +82,7 @@ A plan:
 		if err != nil {
 			return err
 		}
-		cmp := &comparison{c: c, plan: p, out: out}
+		cmp := &comparison{c: c, plan: p, out: out, clock: newClock(timing)}
 		if err := cmp.open(); err != nil {
 			return err
 		}
@@ -87,7 +92,7 @@ A plan:
 			}
 			return err
 		}
-		return cmp.publish(asJSON)
+		return cmp.publish(cmd.Context(), asJSON)
 	}
 	return cmd
 }
@@ -106,9 +111,10 @@ type cell struct {
 
 // comparison is a plan under way.
 type comparison struct {
-	c    *console
-	plan *plan
-	out  string
+	c     *console
+	plan  *plan
+	out   string
+	clock clock
 
 	graph   *ir.Graph
 	teacher *ir.Graph
@@ -344,7 +350,7 @@ func (p *comparison) write(k cell, t *report.Trial) error {
 const latencyRounds = 31
 
 // publish measures latencies, one network at a time and not beside searches, and writes the tables.
-func (p *comparison) publish(asJSON bool) error {
+func (p *comparison) publish(ctx context.Context, asJSON bool) error {
 	s := &report.Standings{Title: cmp.Or(p.plan.Title, modelName(p.plan.Model))}
 	latency := func(g *ir.Graph) (float64, error) {
 		d, err := train.Latency(g, p.src.Test, 1, latencyRounds, 0)
@@ -359,26 +365,42 @@ func (p *comparison) publish(asJSON bool) error {
 		return err
 	}
 	if p.plan.Pipeline != string(search.NP) {
-		score, err := dms.Evaluate(context.Background(), p.graph, p.src, p.cells[0].Search.Train)
+		score, err := dms.Evaluate(ctx, p.graph, p.src, p.cells[0].Search.Train)
 		if err != nil {
 			return err
 		}
 		s.Original.Top1, s.Original.Correct, s.Original.Total = score.Top1, score.Correct, score.Total
 	}
+	ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
+	var originals []float64 // its times, taken in turns with those of the others
 	for i, t := range p.trials {
-		if t.LatencyMS == 0 {
+		if t.LatencyMS == 0 || t.ClockMS == 0 && p.clock != nil {
 			g, err := onnx.ReadFile(p.path(p.cells[i], ".onnx"))
 			if err != nil {
 				return err
 			}
-			if t.LatencyMS, err = latency(g); err != nil {
-				return err
+			if t.LatencyMS == 0 {
+				if t.LatencyMS, err = latency(g); err != nil {
+					return err
+				}
+			}
+			if p.clock != nil {
+				times, err := p.clock.measure(ctx, p.graph, g)
+				if err != nil {
+					return err
+				}
+				originals = append(originals, ms(times[0]))
+				t.ClockMS = ms(times[1])
 			}
 			if err := p.write(p.cells[i], t); err != nil {
 				return err
 			}
 		}
 		s.Trials = append(s.Trials, *t)
+	}
+	if len(originals) > 0 {
+		slices.Sort(originals)
+		s.Original.ClockMS = originals[len(originals)/2]
 	}
 	for name, write := range map[string]func(io.Writer) error{
 		"table.txt": s.WriteText, "table.md": s.WriteMarkdown, "table.csv": s.WriteCSV, "table.json": s.WriteJSON, "plot.png": s.WritePlot,

@@ -36,6 +36,7 @@ type runConfig struct {
 	Space          *space.Options `json:"space,omitempty"`
 	Search         *search.Config `json:"search,omitempty"`
 	Train          *train.Config  `json:"train,omitempty"`
+	Clock          string         `json:"clock,omitempty"` // the command that times networks
 }
 
 // settings is the configuration of the step loop, wherever it stands; nil where the settings of the command are missing.
@@ -122,7 +123,7 @@ func (f *stageFlags) checkResume(cmd *cobra.Command, args []string) error {
 		others = append(others, clip(a))
 	}
 	cmd.Flags().Visit(func(fl *pflag.Flag) {
-		if fl.Name != "resume" && fl.Name != "json" {
+		if fl.Name != "resume" && fl.Name != "json" && fl.Name != "clock" {
 			others = append(others, "--"+fl.Name)
 		}
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -33,6 +34,7 @@ func newSearch(c *console) *cobra.Command {
 	var steps int
 	var epochs float64
 	var seed uint64
+	var timing string
 	cmd := &cobra.Command{
 		Use:   "search MODEL --data DATA --budget BUDGET -o RUN",
 		Short: "Find a smaller structure within a budget, by gradient",
@@ -45,10 +47,13 @@ Pipelines:
 
 RUN holds config.json (every setting in effect), metrics.jsonl, checkpoint/, selection.json, result.json, widths.png and model.onnx.
 Ctrl-C saves a checkpoint; --resume RUN goes on from the last one, with the same bits as if nothing had happened.
-Settings of the search are changed by --set KEY=VALUE, those of its training by --set train.KEY=VALUE; a wrong KEY lists them all.`,
+Settings of the search are changed by --set KEY=VALUE, those of its training by --set train.KEY=VALUE; a wrong KEY lists them all.
+
+` + clockHelp,
 		Example: `  dms search model.onnx --data cifar10:data/cifar-10 --budget macs=60% --pipeline p- -o run
   dms search zoo:resnet14:width=1.5,channels=1,input=28 --data fashion-mnist:data/fashion-mnist --budget macs=20M --epochs 2 -o run
   dms search model.onnx --data imagefolder:photos --budget macs=300M --budget params=2M --no-depth --divisor 8 -o run
+  dms search model.onnx --data cifar10:data/cifar-10 --budget latency=60% --clock "node experiments/clock.js" -o run
   dms search --resume run`,
 		Args: arguments(0, "a MODEL"),
 	}
@@ -61,6 +66,7 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
 	fl.IntVar(&steps, "steps", 0, "steps of the search (default: 400 for p-, else by epochs)")
 	fl.Float64Var(&epochs, "epochs", 0, "passes over the training data instead of --steps")
 	fl.Uint64Var(&seed, "seed", 1, "of batches, augmentation and random weights")
+	fl.StringVar(&timing, "clock", "", "a COMMAND that times networks for a latency budget (default: this engine)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		f.budgets = &budgets
 		if err := f.check(cmd, args); err != nil {
@@ -69,6 +75,9 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
 		var s *stage
 		if f.resume != "" {
 			s, err = goOn(c, "search", f.resume)
+			if err == nil && s.cfg.Clock != timing {
+				err = errors.Join(otherClock(s.cfg.Clock, f.resume), s.dir.Close())
+			}
 		} else {
 			if pipeline == "" { // the defaults of the other settings depend on it
 				pipeline, _ = f.settings.last("pipeline").(string) // what is no word is refused with the other settings
@@ -101,7 +110,7 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
 				}
 				return setBudgets(&cfg, budgets)
 			}
-			s, err = begin(c, runConfig{Command: "search", Space: &o, Search: &cfg}, &cfg, &f, override)
+			s, err = begin(c, runConfig{Command: "search", Space: &o, Search: &cfg, Clock: timing}, &cfg, &f, override)
 		}
 		if err != nil {
 			return err
@@ -109,6 +118,14 @@ Settings of the search are changed by --set KEY=VALUE, those of its training by 
 		return s.end(cmd.Context(), s.search(cmd.Context(), f.json))
 	}
 	return cmd
+}
+
+// otherClock is the error of going on with another clock. A command that stands in a folder is never started because it stands there.
+func otherClock(had, run string) error {
+	if had == "" {
+		return withHint(misuse("the run was started without --clock"), "go on with: %s", shell("dms", "search", "--resume", run))
+	}
+	return withHint(misuse("the run was started with a clock"), "if you trust it, go on with: %s", shell("dms", "search", "--resume", run, "--clock", had))
 }
 
 func methodNames() []string {
@@ -151,9 +168,11 @@ func (s *stage) search(ctx context.Context, asJSON bool) error {
 	if s.cfg.Space == nil {
 		return fmt.Errorf("run %s: %s holds no options of the space", s.dir.Path(), rundir.ConfigName)
 	}
-	r, err := dms.Search(ctx, s.graph, s.src, *s.cfg.Search, search.Options{
-		Space: *s.cfg.Space, Teacher: s.teacher, Journal: s.dir, Resume: s.resume, Progress: s.progress(),
-	})
+	opt := search.Options{Space: *s.cfg.Space, Teacher: s.teacher, Journal: s.dir, Resume: s.resume, Progress: s.progress()}
+	if c := newClock(s.cfg.Clock); c != nil {
+		opt.Clock = c.measure
+	}
+	r, err := dms.Search(ctx, s.graph, s.src, *s.cfg.Search, opt)
 	if err != nil {
 		return err
 	}
