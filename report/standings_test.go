@@ -112,10 +112,10 @@ func TestStandingsAsCSVAndJSONHoldTheNumbers(t *testing.T) {
 	if err != nil || len(rows) != 8 {
 		t.Fatalf("%d rows (%v), want a head, the original and six", len(rows), err)
 	}
-	if got := strings.Join(rows[1], ","); got != ",original,0.9,,0.9,0.9,,1000,1,100,1,,,1," {
+	if got := strings.Join(rows[1], ","); got != ",original,0.9,,0.9,0.9,,1000,1,100,1,,,1,," {
 		t.Errorf("got %s", got)
 	}
-	if got := strings.Join(rows[2], ","); got != "macs=70%,b,0.82,0.02,0.8,0.84,3,700,0.7,70,0.7,400,30,0.5,*" {
+	if got := strings.Join(rows[2], ","); got != "macs=70%,b,0.82,0.02,0.8,0.84,3,700,0.7,70,0.7,400,30,0.5,,*" {
 		t.Errorf("got %s", got)
 	}
 	b.Reset()

@@ -78,6 +78,7 @@ func Default(p Pipeline) Config {
 		c.Train.Epochs, c.Train.Rate = 10, 0.01
 	case PMinus:
 		c.Train.Steps = 400
+		c.Importance = "rise" // decision 13
 	}
 	return c
 }

@@ -14,6 +14,7 @@ type Method struct {
 	learner learner               // makes masks during the search; nil where no step is taken
 	score   func(s scored)        // gives importances without a search
 	ratios  func(*solver, uint64) // replaces the learned ratios; nil keeps them
+	ranking string                // the criterion of importance, whatever the setting says
 	sparse  bool                  // scales of batch norms are pulled to zero while the weights train, and score reads the trained weights
 	evolves bool                  // ratios come from an evolution
 }
@@ -24,7 +25,7 @@ var methods = []Method{
 	{Name: "get", Doc: "a prune ratio per group through a hard top-k, with a constant straight-through gradient", learner: hardTopK{}},
 	{Name: "mes", Doc: "two logits per element, sampled by a hard Gumbel softmax", learner: elementLogits{}},
 	{Name: "sns", Doc: "a logit per count of kept elements, sampled by a Gumbel softmax", learner: countLogits{}},
-	{Name: "taylor", Doc: "no ratio: importances of the untouched network, ranked over all groups", learner: untouched{}, ratios: (*solver).rankAll},
+	{Name: "taylor", Doc: "no ratio: Taylor importances of the untouched network, ranked over all groups", learner: untouched{}, ranking: "taylor", ratios: (*solver).rankAll},
 	{Name: "uniform", Doc: "the same ratio everywhere; elements by importance in the untouched network", learner: untouched{}, ratios: (*solver).same},
 	{Name: "slimming", Doc: "network slimming: weights train while the scales of their batch norms are pulled to zero; the scales, ranked over all groups", learner: untouched{}, sparse: true, score: scored.scale, ratios: (*solver).rankAll},
 	{Name: "zico", Doc: "no training: an evolution of ratios by ZiCo's score of random weights; elements by index", evolves: true, ratios: (*solver).evolved},

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -175,7 +176,7 @@ func (st *structure) update(dm [][]float64) error {
 	for i := range st.groups {
 		g := &st.groups[i]
 		// The soft mask, also where the hard one acts: a dropped block would otherwise have importance 0 and never come back.
-		if err := topk.Update(g.c, st.method.learner.observed(g), dm[i], st.cfg.Importance, st.cfg.ImportanceDecay); err != nil {
+		if err := topk.Update(g.c, st.method.learner.observed(g), dm[i], cmp.Or(st.method.ranking, st.cfg.Importance), st.cfg.ImportanceDecay); err != nil {
 			return err
 		}
 		if g.frozen || !g.live {

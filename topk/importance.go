@@ -28,12 +28,15 @@ type Criterion struct {
 }
 
 // criteria is every measure that Update knows. Sources: taylor, Molchanov et al., arXiv 1906.10771, with the moving average of arXiv
-// 2405.07194; snip, Lee et al., arXiv 1810.02340; fisher, Theis et al., arXiv 1801.05787; all compared in arXiv 2405.07194, table 8.
+// 2405.07194; snip, Lee et al., arXiv 1810.02340; fisher, Theis et al., arXiv 1801.05787; all compared in arXiv 2405.07194, table 8. rise is
+// the part of snip that speaks for the element (docs/decisions/0013-rise.md).
 var criteria = []Criterion{
 	{Name: "taylor", Signal: Gradient, Doc: "(m·g)², the squared first-order change of the loss when the element goes",
 		term: func(_, _ int, m, g float64) float64 { return m * g * (m * g) }},
 	{Name: "snip", Signal: Gradient, Doc: "|m·g|, its absolute value",
 		term: func(_, _ int, m, g float64) float64 { return math.Abs(m * g) }},
+	{Name: "rise", Signal: Gradient, Doc: "max(0, −m·g), what the loss would rise by, to first order, when the element goes; 0 where it would fall",
+		term: func(_, _ int, m, g float64) float64 { return math.Max(0, -m*g) }},
 	{Name: "fisher", Signal: Gradient, Doc: "g², without the mask",
 		term: func(_, _ int, _, g float64) float64 { return g * g }},
 	{Name: "magnitude", Signal: Weight, Doc: "the norm of the element's weights", fixed: true,

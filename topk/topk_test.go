@@ -134,6 +134,7 @@ func TestUpdateByCriterion(t *testing.T) {
 	}{
 		{"taylor", []float64{0.99 + 0.01*4, 0.99 + 0.01*9}},
 		{"snip", []float64{0.99 + 0.01*2, 0.99 + 0.01*3}},
+		{"rise", []float64{0.99 + 0.01*2, 0.99}},
 		{"fisher", []float64{0.99 + 0.01*16, 0.99 + 0.01*9}},
 		{"magnitude", []float64{4, 3}},
 		{"index", []float64{2, 1}},
@@ -144,8 +145,8 @@ func TestUpdateByCriterion(t *testing.T) {
 		}
 		near(t, tc.criterion, c, tc.want, 1e-15)
 	}
-	if n := len(topk.Criteria()); n != 5 {
-		t.Errorf("%d criteria, the table above has 5", n)
+	if n := len(topk.Criteria()); n != 6 {
+		t.Errorf("%d criteria, the table above has 6", n)
 	}
 }
 
