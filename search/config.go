@@ -71,14 +71,13 @@ type Config struct {
 func Default(p Pipeline) Config {
 	c := Config{
 		Pipeline: p, Method: methods[0].Name, Rank: true, Logit: 3, Temperature: 0.1, Sparsity: 1e-3, Structures: 200, Rate: 0.005, Balance: 2, BalanceDecay: 0.97, Mu: 1, DecayShare: 0.8, Sharpness: 1,
-		Importance: "taylor", ImportanceDecay: 0.99, Recalibrate: 200, Train: train.Default(),
+		Importance: "rise", ImportanceDecay: 0.99, Recalibrate: 200, Train: train.Default(),
 	}
 	switch p {
 	case P: // trained weights follow the structure; a rate to train from scratch with would throw them away
 		c.Train.Epochs, c.Train.Rate = 10, 0.01
 	case PMinus:
 		c.Train.Steps = 400
-		c.Importance = "rise" // decision 13
 	}
 	return c
 }

@@ -39,7 +39,7 @@ func TestFullSettingsNameEverySetting(t *testing.T) {
 	}
 	want := search.Config{
 		Pipeline: search.PMinus, Method: "dms", Rank: true, Logit: 3, Temperature: 0.1, Rate: 0.005, Balance: 2, BalanceDecay: 0.9, Mu: 1, DecayShare: 0.8, Sharpness: 1, Importance: "taylor",
-		ImportanceDecay: 0.99, SoftBlocks: true, Recalibrate: 200,
+		ImportanceDecay: 0.99, SoftBlocks: true, Sparsity: 1e-3, Structures: 200, Recalibrate: 200,
 		Train: train.Config{
 			Steps: 1000, Epochs: 30, Batch: 64, Seed: 1<<64 - 1, Optimizer: "sgd", Rate: 0.05, Momentum: 0.9, WeightDecay: 5e-4, Schedule: "cosine",
 			Warmup: 16, ClipNorm: 1, LabelSmoothing: 0.1, Crop: 4, Flip: true, Mixup: 0.2, Distill: "kl", Temperature: 4, TeacherLoss: 0.9,
