@@ -48,7 +48,7 @@ A plan:
   data: cifar10:data/cifar-10
   test_samples: 5000            # also train_samples, weights
   pipeline: p-
-  space: {no_depth: true}       # also freeze, only, divisor
+  space: {no_depth: true}       # also freeze, only, tie, min, divisor, as in a file of --steer
   settings: {train.steps: 400}  # of every search, as for dms search --config
   tune: {epochs: 4, rate: 0.01} # training after the cut; left out: none. Pipeline np starts it from random weights
   budgets: [macs=60%, macs=50%]
@@ -95,8 +95,9 @@ A plan:
 // plan is what a comparison runs.
 type plan struct {
 	planSettings
-	methods []planMethod
-	tune    *train.Config
+	removable space.Options
+	methods   []planMethod
+	tune      *train.Config
 }
 
 // planSettings are those of a plan's keys that hold nothing but a value.
@@ -108,17 +109,9 @@ type planSettings struct {
 	TrainSamples int             `json:"train_samples"`
 	TestSamples  int             `json:"test_samples"`
 	Pipeline     string          `json:"pipeline"`
-	Space        planSpace       `json:"space"`
+	Space        spaceSettings   `json:"space"`
 	Budgets      []search.Budget `json:"budgets"`
 	Seeds        []uint64        `json:"seeds"`
-}
-
-// planSpace is the part of space.Options that a plan may set.
-type planSpace struct {
-	NoDepth bool     `json:"no_depth"`
-	Freeze  []string `json:"freeze"`
-	Only    []string `json:"only"`
-	Divisor int      `json:"divisor"`
 }
 
 type planMethod struct {
@@ -152,6 +145,10 @@ func newPlan(values map[string]any) (*plan, error) {
 	if err := merge(values, &p.planSettings); err != nil {
 		known := append(keysOf(reflect.TypeFor[planSettings](), ""), "methods", "settings", "tune")
 		return nil, withHint(fmt.Errorf("%w", err), "a plan has %s", strings.Join(known, ", "))
+	}
+	var err error
+	if p.removable, err = p.Space.options(); err != nil {
+		return nil, fmt.Errorf("space: %w", err)
 	}
 	base := search.Default(search.Pipeline(p.Pipeline))
 	if err := mergeGroup(settings, "settings", &base); err != nil {
@@ -254,6 +251,9 @@ func (p *comparison) open() error {
 	if p.graph, err = model.load(); err != nil {
 		return err
 	}
+	if err := checkPatterns(p.graph, model.Model, p.plan.removable); err != nil {
+		return fmt.Errorf("space: %w", err)
+	}
 	if model, err = model.pinned(); err != nil {
 		return err
 	}
@@ -284,11 +284,11 @@ func (p *comparison) open() error {
 	}
 	p.trials = make([]*report.Trial, len(p.cells))
 	whole, err := json.Marshal(struct {
-		Model modelSource `json:"model"`
-		Data  dataSource  `json:"data"`
-		Space planSpace   `json:"space"`
-		Cells []cell      `json:"cells"`
-	}{model, d.pinned(), p.plan.Space, p.cells})
+		Model modelSource   `json:"model"`
+		Data  dataSource    `json:"data"`
+		Space space.Options `json:"space"`
+		Cells []cell        `json:"cells"`
+	}{model, d.pinned(), p.plan.removable, p.cells})
 	if err != nil {
 		return err
 	}
@@ -389,10 +389,9 @@ feed:
 
 // try runs one cell and writes its files, the result last.
 func (p *comparison) try(ctx context.Context, k cell) (*report.Trial, error) {
-	o := p.plan.Space
 	start := time.Now()
 	r, err := dms.Search(ctx, p.graph, p.src, k.Search, search.Options{
-		Space: space.Options{NoDepth: o.NoDepth, Freeze: o.Freeze, Only: o.Only, Divisor: o.Divisor},
+		Space: p.plan.removable,
 	})
 	if err != nil {
 		return nil, err
