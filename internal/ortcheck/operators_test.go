@@ -52,7 +52,7 @@ func TestCutOperatorsComputeWhatMasksDo(t *testing.T) {
 					t.Skip("nothing can be removed")
 				}
 				on := []masked.On{masked.Weights, masked.Activations}[seed]
-				off, moved := cut{g, s}.hold(t, on, int(seed), int(seed)+1)
+				off, moved := cut{graph: g, space: s}.hold(t, on, int(seed), int(seed)+1)
 				t.Logf("seed %d: %d groups, off by %.1e where removal moves %.1e", seed, len(s.Groups), off, moved)
 				if moved < 100*ortcheck.Tolerance {
 					t.Errorf("seed %d: removing a half moves the output by %.2g: nothing can be told from that", seed, moved)
