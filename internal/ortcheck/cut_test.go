@@ -92,17 +92,22 @@ func readCut(t *testing.T, path string) cut {
 	return cut{graph: g, space: s, heads: heads(t, g)}
 }
 
-// wake draws weights that training starts at nothing or next to it, such as a head of zeros or a layer scale of 1e-6: they would hide whatever is
-// wrong before them.
+// wake draws weights that are all of one value or next to nothing, such as a head of zeros, a layer scale of 1e-6, or all of a file that was made
+// small: they would hide whatever is wrong before them.
 func wake(g *ir.Graph) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	for _, name := range slices.Sorted(maps.Keys(g.Weights)) {
 		w := g.Weights[name]
-		if w.DType != ir.Float32 || len(w.Shape) < 2 || slices.ContainsFunc(w.F32, func(v float32) bool { return max(v, -v) > 1e-4 }) {
+		if w.DType != ir.Float32 || len(w.Shape) < 2 || w.Len() < 16 {
 			continue
 		}
+		first := w.F32[0]
+		if slices.ContainsFunc(w.F32, func(v float32) bool { return v != first && max(v, -v) > 1e-4 }) {
+			continue
+		}
+		spread := math.Sqrt(2 * float64(w.Shape[0]) / float64(w.Len())) // as He et al. draw them
 		for i := range w.F32 {
-			w.F32[i] = 0.3 * float32(rng.NormFloat64())
+			w.F32[i] = float32(spread * rng.NormFloat64())
 		}
 	}
 }
@@ -149,7 +154,7 @@ func heads(t *testing.T, g *ir.Graph) []ir.ValueInfo {
 		}
 	}
 	if list == nil {
-		t.Fatal(err)
+		t.Fatalf("nothing goes into the last part: %v", unsupported)
 	}
 	t.Logf("compared before %q sort and filter", sorting)
 	return list
@@ -180,6 +185,91 @@ func alone(g *ir.Graph, outputs []ir.ValueInfo) *ir.Graph {
 	return g
 }
 
+// taps lists values on the way, evenly spread: random weights let what happens early die away before the output, where a fault would not show.
+func (c cut) taps() []ir.ValueInfo {
+	const most, largest = 24, 4 << 20
+	moves := map[string]bool{}
+	for _, in := range c.graph.Inputs {
+		moves[in.Name] = true
+	}
+	values, err := ir.InferShapes(c.graph, nil)
+	if err != nil {
+		return nil
+	}
+	g := alone(c.graph, c.outputs())
+	var all []ir.ValueInfo
+	for _, n := range g.Nodes {
+		if !slices.ContainsFunc(n.Inputs, func(v string) bool { return moves[v] }) {
+			continue
+		}
+		for _, v := range n.Outputs {
+			moves[v] = true
+		}
+		v := n.Outputs[0]
+		x, out := values[v], slices.ContainsFunc(c.outputs(), func(out ir.ValueInfo) bool { return out.Name == v })
+		size := 1
+		for _, d := range x.Shape {
+			size *= max(d.Size, 1)
+		}
+		if x.DType == ir.Float32 && len(x.Shape) > 1 && size <= largest && !out && len(c.space.Axes[v]) == len(x.Shape) {
+			all = append(all, ir.ValueInfo{Name: v, DType: x.DType, Shape: x.Shape})
+		}
+	}
+	if len(all) <= most {
+		return all
+	}
+	list := make([]ir.ValueInfo, most)
+	for i := range list {
+		list[i] = all[i*len(all)/most]
+	}
+	return list
+}
+
+// outputs are what is compared of the end of the network.
+func (c cut) outputs() []ir.ValueInfo {
+	if c.heads != nil {
+		return c.heads
+	}
+	return c.graph.Outputs
+}
+
+// kept cuts a value of the whole graph to the positions that masks leave.
+func (c cut) kept(name string, x *ir.Tensor, masks [][]bool) *ir.Tensor {
+	axes := c.space.Axes[name]
+	positions := make([][]int, len(x.Shape))
+	shape := make([]int, len(x.Shape))
+	for i, size := range x.Shape {
+		for p := range size {
+			stays := true
+			if i < len(axes) && axes[i] != nil {
+				for _, layer := range axes[i] {
+					r := layer[p%len(layer)]
+					stays = stays && (r.Fixed() || masks[r.Group][r.Elem])
+				}
+			}
+			if stays {
+				positions[i] = append(positions[i], p)
+			}
+		}
+		shape[i] = len(positions[i])
+	}
+	offsets := []int{0}
+	for i, list := range positions {
+		next := make([]int, 0, len(offsets)*len(list))
+		for _, o := range offsets {
+			for _, p := range list {
+				next = append(next, o*x.Shape[i]+p)
+			}
+		}
+		offsets = next
+	}
+	out := ir.Floats32(make([]float32, len(offsets)), shape...)
+	for i, o := range offsets {
+		out.F32[i] = x.F32[o]
+	}
+	return out
+}
+
 // hold compares every second seed from the first on, and returns the worst difference and, for the first seed, how much the removal changes the
 // output: where that is as little, the comparison says nothing.
 func (c cut) hold(t *testing.T, on masked.On, first, seeds int) (worst, moved float64) {
@@ -188,7 +278,8 @@ func (c cut) hold(t *testing.T, on masked.On, first, seeds int) (worst, moved fl
 	if err != nil {
 		t.Fatal(err)
 	}
-	m = alone(m, c.heads)
+	taps := c.taps()
+	m = alone(m, slices.Concat(c.outputs(), taps))
 	whole, err := ortcheck.NewMachine[float32](m, ortcheck.RandomInputs(t, c.graph, 0))
 	if err != nil {
 		t.Fatal(err)
@@ -200,14 +291,13 @@ func (c cut) hold(t *testing.T, on masked.On, first, seeds int) (worst, moved fl
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
+		compared := c.ends(t, small, taps)
 		inputs := ortcheck.RandomInputs(t, c.graph, uint64(seed))
-		finals := small.Outputs
-		small.Outputs = append(slices.Clip(finals), c.heads...)
-		path := ortcheck.Write(t, small)
+		path := ortcheck.Write(t, compared.all)
 		want := ortcheck.Run(t, path, inputs)
-		if c.heads != nil {
-			for _, out := range finals {
-				delete(want, out.Name)
+		for name := range want {
+			if !compared.names[name] {
+				delete(want, name)
 			}
 		}
 		if err := os.Remove(path); err != nil { // some hold hundreds of megabytes
@@ -224,54 +314,121 @@ func (c cut) hold(t *testing.T, on masked.On, first, seeds int) (worst, moved fl
 			return out
 		}
 		if seed == first {
-			if moved, err = ortcheck.Off(run(space.Selection{}), want); err != nil {
+			if moved, err = ortcheck.Off(run(space.Selection{}), only(want, c.outputs())); err != nil {
 				moved = math.Inf(1)
 			}
+			if *cutEach {
+				c.each(t, sel, taps, run)
+			}
 		}
-		got := run(sel)
-		if seed == first && *cutEach {
-			c.each(t, sel, want, run)
-		}
+		got := c.cutTo(run(sel), taps, sel)
 		off, err := ortcheck.Off(got, want)
 		worst = max(worst, off)
 		if err == nil && off > ortcheck.Tolerance {
 			err = fmt.Errorf("off by %.2g of the largest magnitude", off)
 		}
 		if err != nil {
-			t.Errorf("seed %d: %v\n%s", seed, err, c.exactly(t, m, small, inputs, want))
+			t.Errorf("seed %d: %v\n%s", seed, err, c.exactly(t, m, compared.small, taps, sel, inputs, want))
 		}
 	}
 	return worst, moved
 }
 
-// each tells how many groups a fault would show in: where the mask of one says that all of it stays, the output must differ.
-func (c cut) each(t *testing.T, sel space.Selection, want map[string]*ir.Tensor, run func(space.Selection) map[string]*ir.Tensor) {
+// cutTo is out with the taps cut to what a selection keeps.
+func (c cut) cutTo(out map[string]*ir.Tensor, taps []ir.ValueInfo, sel space.Selection) map[string]*ir.Tensor {
+	masks := sel.Masks(c.space)
+	out = maps.Clone(out)
+	for _, v := range taps {
+		if x := out[v.Name]; x != nil {
+			out[v.Name] = c.kept(v.Name, x, masks)
+		}
+	}
+	return out
+}
+
+func only(out map[string]*ir.Tensor, list []ir.ValueInfo) map[string]*ir.Tensor {
+	few := map[string]*ir.Tensor{}
+	for _, v := range list {
+		few[v.Name] = out[v.Name]
+	}
+	return few
+}
+
+// ends are the outputs of a cut graph that are compared.
+type ends struct {
+	all   *ir.Graph // the cut graph with these outputs besides its own
+	small *ir.Graph // with these alone
+	names map[string]bool
+}
+
+// ends leaves out taps that went with their block.
+func (c cut) ends(t *testing.T, small *ir.Graph, taps []ir.ValueInfo) ends {
 	t.Helper()
-	least := math.Inf(1)
-	hidden := []string{}
-	for _, g := range c.space.Groups {
-		if len(sel.Keep[g.Name]) == g.N {
+	values, err := ir.InferShapes(small, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := ends{names: map[string]bool{}}
+	own := map[string]bool{}
+	for _, out := range small.Outputs {
+		own[out.Name] = true
+	}
+	var list, more []ir.ValueInfo
+	for _, v := range slices.Concat(c.outputs(), taps) {
+		x, ok := values[v.Name]
+		if !ok {
 			continue
 		}
-		whole := space.Selection{Keep: maps.Clone(sel.Keep)}
-		delete(whole.Keep, g.Name)
-		off, err := ortcheck.Off(run(whole), want)
-		if err != nil {
-			off = math.Inf(1)
+		e.names[v.Name] = true
+		v.Shape = x.Shape
+		list = append(list, v)
+		if !own[v.Name] {
+			more = append(more, v)
 		}
-		least = min(least, off)
-		if off < 10*ortcheck.Tolerance {
-			hidden = append(hidden, g.Name)
+	}
+	e.all = small.Clone()
+	e.all.Outputs = append(e.all.Outputs, more...)
+	e.small = alone(small, list)
+	return e
+}
+
+// each tells how many groups a fault would show in: where the mask of one says that all of it stays, the output must differ. Widths are tried with
+// all blocks there, for what is in a removed block shows nowhere.
+func (c cut) each(t *testing.T, sel space.Selection, taps []ir.ValueInfo, run func(space.Selection) map[string]*ir.Tensor) {
+	t.Helper()
+	least, hidden := math.Inf(1), []string{}
+	for _, kind := range []space.Kind{space.Depth, space.Width} {
+		base := space.Selection{Keep: maps.Clone(sel.Keep)}
+		for _, g := range c.space.Groups {
+			if g.Kind == space.Depth && kind == space.Width {
+				delete(base.Keep, g.Name)
+			}
+		}
+		want := c.cutTo(run(base), taps, base)
+		for _, g := range c.space.Groups {
+			if g.Kind != kind || len(base.Keep[g.Name]) == g.N {
+				continue
+			}
+			whole := space.Selection{Keep: maps.Clone(base.Keep)}
+			delete(whole.Keep, g.Name)
+			off, err := ortcheck.Off(c.cutTo(run(whole), taps, base), want)
+			if err != nil {
+				off = math.Inf(1)
+			}
+			least = min(least, off)
+			if off < 10*ortcheck.Tolerance {
+				hidden = append(hidden, g.Name)
+			}
 		}
 	}
 	t.Logf("one group more would show by %.1e at least; hidden are %d: %q", least, len(hidden), hidden)
 }
 
 // exactly tells in float64 whether it is the removal or the sums that differ.
-func (c cut) exactly(t *testing.T, m, small *ir.Graph, inputs, theirs map[string]*ir.Tensor) string {
+func (c cut) exactly(t *testing.T, m, small *ir.Graph, taps []ir.ValueInfo, sel space.Selection, inputs, theirs map[string]*ir.Tensor) string {
 	t.Helper()
 	var out [2]map[string]*ir.Tensor
-	for i, g := range []*ir.Graph{m, alone(small, c.heads)} {
+	for i, g := range []*ir.Graph{m, small} {
 		machine, err := ortcheck.NewMachine[float64](g, inputs)
 		if err != nil {
 			return fmt.Sprint("in float64: ", err)
@@ -286,7 +443,7 @@ func (c cut) exactly(t *testing.T, m, small *ir.Graph, inputs, theirs map[string
 			return fmt.Sprint("in float64: ", err)
 		}
 	}
-	removal, err1 := ortcheck.Off(out[0], out[1])
+	removal, err1 := ortcheck.Off(c.cutTo(out[0], taps, sel), out[1])
 	sums, err2 := ortcheck.Off(theirs, out[1])
 	return fmt.Sprintf("in float64: masks and cut differ by %.2g (%v); ONNX Runtime is off by %.2g (%v)", removal, err1, sums, err2)
 }
