@@ -71,6 +71,7 @@ type finder struct {
 
 	origins []origin
 	ties    []knot
+	former  []formerName
 	uses    []place
 	roles   []role
 	stated  map[entry]label

@@ -119,6 +119,7 @@ func (f *finder) partition(s *Space) (*partition, error) {
 			break
 		}
 	}
+	f.formerNames(elems, names)
 	// What the options or its size keep whole is frozen after all; the rest moves up.
 	p := f.newPartition()
 	for at := range groups {

@@ -2,6 +2,7 @@ package space
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,9 @@ func (f *finder) tieGroups(groups []Group, elems [][]int32, names [][]string) (b
 		for at := range groups {
 			if !matchAny(pattern, append([]string{groups[at].Name}, names[at]...)) {
 				continue
+			}
+			if !slices.ContainsFunc(f.former, func(t formerName) bool { return t.name == groups[at].Name }) {
+				f.former = append(f.former, formerName{groups[at].Name, elems[at][0]})
 			}
 			sizes = append(sizes, fmt.Sprintf("%s %d", groups[at].Name, groups[at].N))
 			if first < 0 {
@@ -33,4 +37,22 @@ func (f *finder) tieGroups(groups []Group, elems [][]int32, names [][]string) (b
 		}
 	}
 	return news, nil
+}
+
+// formerName is what a group was called before it was tied, with one of its elements.
+type formerName struct {
+	name string
+	elem int32
+}
+
+// formerNames adds to the names of each group those that it was made of, so that other options still find what one of them has tied.
+func (f *finder) formerNames(elems [][]int32, names [][]string) {
+	for _, t := range f.former {
+		r := f.sets.find(t.elem)
+		for at := range elems {
+			if slices.Contains(elems[at], r) && !slices.Contains(names[at], t.name) {
+				names[at] = append(slices.Clip(names[at]), t.name)
+			}
+		}
+	}
 }

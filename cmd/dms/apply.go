@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/dms-go/dms"
 	"github.com/dms-go/dms/cost"
+	"github.com/dms-go/dms/internal/rundir"
 	"github.com/dms-go/dms/prune"
 	"github.com/dms-go/dms/report"
 	"github.com/dms-go/dms/search"
@@ -20,12 +22,15 @@ import (
 func newApply(c *console) *cobra.Command {
 	var src modelSource
 	var out string
+	var tie []string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "apply MODEL SELECTION -o FILE.onnx",
 		Short: "Cut a selection out of a network",
 		Long: `apply removes from a network everything that a selection does not keep and writes what remains. SELECTION is the selection.json of a search,
 or one written by hand: {"keep": {"layer1.0.conv1": [0, 2, 3]}}. Groups that it does not name stay whole; 'dms inspect' lists them.
+Groups that a search tied have other names than those of the network alone: a selection in its run is read with the settings beside it, one that was
+moved elsewhere needs the same --tie.
 
 The weights are those of MODEL, cut; a network of which much was removed wants fine-tuning by 'dms train'.`,
 		Example: `  dms apply model.onnx run/selection.json -o small.onnx`,
@@ -34,6 +39,7 @@ The weights are those of MODEL, cut; a network of which much was removed wants f
 	fl := cmd.Flags()
 	fl.StringVarP(&out, "out", "o", "", "the file to write")
 	fl.StringVar(&src.Weights, "weights", "", "a .safetensors file with the weights of a zoo MODEL")
+	fl.StringArrayVar(&tie, "tie", nil, "the PATTERNs that the selection's groups were tied by (default: as the settings beside SELECTION say)")
 	fl.BoolVar(&asJSON, "json", false, "print costs before and after as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		src.Model = args[0]
@@ -44,7 +50,10 @@ The weights are those of MODEL, cut; a network of which much was removed wants f
 		if err != nil {
 			return err
 		}
-		s, err := dms.Inspect(g, space.Options{})
+		if len(tie) == 0 {
+			tie = tiedBeside(args[1])
+		}
+		s, err := dms.Inspect(g, space.Options{Tie: tie})
 		if err != nil {
 			return err
 		}
@@ -113,4 +122,17 @@ func newFile(out, example string) error {
 		return err
 	}
 	return nil
+}
+
+// tiedBeside is what the settings of the run that a selection lies in tie. Other folders have none, or a file of that name that says something else.
+func tiedBeside(selection string) []string {
+	raw, err := readBounded(filepath.Join(filepath.Dir(selection), rundir.ConfigName), 1<<20)
+	if err != nil {
+		return nil
+	}
+	var cfg runConfig
+	if json.Unmarshal(raw, &cfg) != nil || cfg.Space == nil {
+		return nil
+	}
+	return cfg.Space.Tie
 }

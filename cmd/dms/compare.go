@@ -50,7 +50,7 @@ A plan:
   test_samples: 5000            # also train_samples, weights
   teacher: resnet20.onnx        # guides the training after the cut; left out: none
   pipeline: p-
-  space: {no_depth: true}       # also freeze, only, divisor
+  space: {no_depth: true}       # also freeze, only, tie, min, divisor, as in a file of --steer
   settings: {train.steps: 400}  # of every search, as for dms search --config
   tune: {epochs: 4, rate: 0.01} # training after the cut; left out: none. Pipeline np starts it from random weights
   budgets: [macs=60%, macs=50%]
@@ -135,6 +135,9 @@ func (p *comparison) open() error {
 	if p.graph, err = model.load(); err != nil {
 		return err
 	}
+	if err := checkPatterns(p.graph, model.Model, p.plan.removable); err != nil {
+		return fmt.Errorf("space: %w", err)
+	}
 	if model, err = model.pinned(); err != nil {
 		return err
 	}
@@ -194,12 +197,12 @@ func (p *comparison) open() error {
 	}
 	p.trials = make([]*report.Trial, len(p.cells))
 	whole, err := json.Marshal(struct {
-		Model   modelSource  `json:"model"`
-		Teacher *modelSource `json:"teacher,omitempty"`
-		Data    dataSource   `json:"data"`
-		Space   planSpace    `json:"space"`
-		Cells   []cell       `json:"cells"`
-	}{model, teacher, d.pinned(), p.plan.Space, p.cells})
+		Model   modelSource   `json:"model"`
+		Teacher *modelSource  `json:"teacher,omitempty"`
+		Data    dataSource    `json:"data"`
+		Space   space.Options `json:"space"`
+		Cells   []cell        `json:"cells"`
+	}{model, teacher, d.pinned(), p.plan.removable, p.cells})
 	if err != nil {
 		return err
 	}
@@ -300,10 +303,9 @@ feed:
 
 // try runs one cell and writes its files, the result last.
 func (p *comparison) try(ctx context.Context, k cell) (*report.Trial, error) {
-	o := p.plan.Space
 	start := time.Now()
 	r, err := dms.Search(ctx, k.graph, p.src, k.Search, search.Options{
-		Space: space.Options{NoDepth: o.NoDepth, Freeze: o.Freeze, Only: o.Only, Divisor: o.Divisor},
+		Space: p.plan.removable,
 	})
 	if err != nil {
 		return nil, err

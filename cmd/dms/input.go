@@ -226,68 +226,168 @@ func numbers(v []float32) string {
 	return strings.Join(parts, ",")
 }
 
-// spaceFlags steer what may be removed.
+// spaceFlags steer what may be removed: a file, and flags on top of it.
 type spaceFlags struct {
-	o    space.Options
-	mins []string
+	file           string
+	noDepth        bool
+	freeze, only   []string
+	tie            []string
+	mins, divisors []string
 }
 
 func (s *spaceFlags) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVar(&s.o.NoDepth, "no-depth", false, "leave residual blocks alone: widths only")
-	f.StringArrayVar(&s.o.Freeze, "freeze", nil, "leave groups whose layers match PATTERN alone (* and ?; repeatable)")
-	f.StringArrayVar(&s.o.Only, "only", nil, "touch only groups whose layers match PATTERN (repeatable)")
+	f.StringVar(&s.file, "steer", "", "read no_depth, freeze, only, tie, min and divisor from a YAML file")
+	f.BoolVar(&s.noDepth, "no-depth", false, "leave residual blocks alone: widths only")
+	f.StringArrayVar(&s.freeze, "freeze", nil, "leave groups whose layers match PATTERN alone (* and ?; repeatable)")
+	f.StringArrayVar(&s.only, "only", nil, "touch only groups whose layers match PATTERN (repeatable)")
+	f.StringArrayVar(&s.tie, "tie", nil, "make one group of all width groups whose layers match PATTERN (repeatable)")
 	f.StringArrayVar(&s.mins, "min", nil, "keep at least N elements of groups that match: N or PATTERN=N (repeatable)")
-	f.IntVar(&s.o.Divisor, "divisor", 0, "keep a multiple of N channels where possible")
+	f.StringArrayVar(&s.divisors, "divisor", nil, "keep a multiple of N elements where possible: N or PATTERN=N (repeatable)")
 }
 
-func (s *spaceFlags) options() (space.Options, error) {
-	o := s.o
-	for _, text := range s.mins {
-		pattern, count := "*", text
-		if at := strings.LastIndexByte(text, '='); at >= 0 {
-			pattern, count = text[:at], text[at+1:]
-		}
-		n, err := strconv.Atoi(count)
-		if err != nil || n < 0 || n > 1<<30 {
-			return o, misuse("--min %s: want N or PATTERN=N with a count N", text)
-		}
-		if o.Min == nil {
-			o.Min = map[string]int{}
-		}
-		o.Min[pattern] = n
+// spaceSettings are what a file of --steer has, and a plan's space.
+type spaceSettings struct {
+	NoDepth bool     `json:"no_depth"`
+	Freeze  []string `json:"freeze"`
+	Only    []string `json:"only"`
+	Tie     []string `json:"tie"`
+	Min     counts   `json:"min"`
+	Divisor counts   `json:"divisor"`
+}
+
+// counts are numbers by pattern. One number without a pattern stands under "*".
+type counts map[string]int
+
+// add reads N or PATTERN=N.
+func (c *counts) add(text string) error {
+	pattern, count := "*", text
+	if at := strings.LastIndexByte(text, '='); at >= 0 {
+		pattern, count = text[:at], text[at+1:]
 	}
-	if o.Divisor < 0 {
-		return o, misuse("--divisor %d: want a positive count", o.Divisor)
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return errors.New("want N or PATTERN=N with a count N")
+	}
+	if *c == nil {
+		*c = counts{}
+	}
+	(*c)[pattern] = n
+	return nil
+}
+
+// check bounds the counts from below and above.
+func (c counts) check(key string, least int) error {
+	for _, p := range slices.Sorted(maps.Keys(c)) {
+		if n := c[p]; n < least || n > 1<<30 {
+			what := "a count N"
+			if least > 0 {
+				what = "a positive count N"
+			}
+			return fmt.Errorf("%s: %d for %s: want N or PATTERN=N with %s", key, n, clip(p), what)
+		}
+	}
+	return nil
+}
+
+func (s spaceSettings) options() (space.Options, error) {
+	o := space.Options{NoDepth: s.NoDepth, Freeze: s.Freeze, Only: s.Only, Tie: s.Tie}
+	if err := s.Min.check("min", 0); err != nil {
+		return o, err
+	}
+	if err := s.Divisor.check("divisor", 1); err != nil {
+		return o, err
+	}
+	if len(s.Min) > 0 {
+		o.Min = maps.Clone(s.Min)
+	}
+	for p, n := range s.Divisor {
+		if p == "*" { // what no other pattern matches
+			o.Divisor = n
+			continue
+		}
+		if o.Divisors == nil {
+			o.Divisors = map[string]int{}
+		}
+		o.Divisors[p] = n
 	}
 	return o, nil
 }
 
-// checkPatterns refuses patterns that no group of g matches: they are misspelt, and a search would quietly do something else.
+func (s *spaceFlags) options() (space.Options, error) {
+	var set spaceSettings
+	if s.file != "" {
+		values, err := readSettings(s.file)
+		if err != nil {
+			return space.Options{}, err
+		}
+		if err := merge(values, &set); err != nil {
+			return space.Options{}, fmt.Errorf("%s: %w", s.file, err)
+		}
+		if o, err := set.options(); err != nil {
+			return o, fmt.Errorf("%s: %w", s.file, err)
+		}
+	}
+	set.NoDepth = set.NoDepth || s.noDepth
+	set.Freeze = append(set.Freeze, s.freeze...)
+	set.Only = append(set.Only, s.only...)
+	set.Tie = append(set.Tie, s.tie...)
+	for _, text := range s.mins {
+		if err := set.Min.add(text); err != nil {
+			return space.Options{}, misuse("--min %s: %w", clip(text), err)
+		}
+	}
+	for _, text := range s.divisors {
+		if err := set.Divisor.add(text); err != nil {
+			return space.Options{}, misuse("--divisor %s: %w", clip(text), err)
+		}
+	}
+	o, err := set.options()
+	if err != nil { // the file was checked before
+		return o, misuse("--%w", err)
+	}
+	return o, nil
+}
+
+// checkPatterns refuses patterns that match no group of g, or fewer than can be tied: they are misspelt, and a search would quietly do something
+// else.
 func checkPatterns(g *ir.Graph, model string, o space.Options) error {
-	check := func(flag, pattern string) error {
+	check := func(setting, pattern string) error {
+		if pattern == "*" { // a plain --min N, which means every group there is
+			return nil
+		}
 		s, err := dms.Inspect(g, space.Options{Only: []string{pattern}})
-		if err != nil || len(s.Groups) > 0 {
+		if err != nil {
 			return err
 		}
-		return withHint(misuse("--%s %s: it matches no group that could shrink", flag, clip(pattern)), "'%s' lists the groups and their layers", shell("dms", "inspect", model))
+		hint := func(err error) error {
+			return withHint(err, "'%s' lists the groups and their layers", shell("dms", "inspect", model))
+		}
+		if len(s.Groups) == 0 {
+			return hint(fmt.Errorf("%s %s: it matches no group that could shrink", setting, clip(pattern)))
+		}
+		widths := 0
+		for _, group := range s.Groups {
+			if group.Kind == space.Width {
+				widths++
+			}
+		}
+		if setting == "tie" && widths < 2 {
+			return hint(fmt.Errorf("tie %s: it matches %s, and two or more can be tied", clip(pattern), counted(widths, "width", "widths")))
+		}
+		return nil
 	}
-	for _, p := range o.Freeze {
-		if err := check("freeze", p); err != nil {
-			return err
-		}
-	}
-	for _, p := range o.Only {
-		if err := check("only", p); err != nil {
-			return err
-		}
-	}
-	for _, p := range slices.Sorted(maps.Keys(o.Min)) {
-		if p == "*" { // a plain --min N, which means every group there is
-			continue
-		}
-		if err := check("min", p); err != nil {
-			return err
+	for _, list := range []struct {
+		setting  string
+		patterns []string
+	}{
+		{"freeze", o.Freeze}, {"only", o.Only}, {"tie", o.Tie},
+		{"min", slices.Sorted(maps.Keys(o.Min))}, {"divisor", slices.Sorted(maps.Keys(o.Divisors))},
+	} {
+		for _, p := range list.patterns {
+			if err := check(list.setting, p); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

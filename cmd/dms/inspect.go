@@ -88,10 +88,19 @@ func newInspect(c *console) *cobra.Command {
 		Long: `inspect lists the groups of elements that a search may remove: channels, hidden units and residual blocks, with the layers each group ties
 together and why; every axis that has to stay, with the operator and the reason; and what each layer costs.
 
-'saves' is what goes when as much of one group goes as may, everything else staying.`,
+'saves' is what goes when as much of one group goes as may, everything else staying.
+
+A file of --steer says what the flags say, here and for search; flags come on top of it:
+  no_depth: true
+  freeze: ['stem*', 'head*']
+  tie: ['layer1*.conv1']
+  min: {'*': 8, 'layer4*': 64}
+  divisor: 8`,
 		Example: `  dms inspect model.onnx
   dms inspect zoo:mobilenetv2 --json
-  dms inspect model.onnx --freeze 'backbone.stem*' --min 8`,
+  dms inspect model.onnx --freeze 'backbone.stem*' --min 8
+  dms inspect model.onnx --tie 'layer1*.conv1' --divisor 8 --divisor 'head*=16'
+  dms inspect model.onnx --steer steer.yaml`,
 		Args: arguments(1, "a MODEL"),
 	}
 	cmd.Flags().StringVar(&src.Weights, "weights", "", "a .safetensors file with the weights of a zoo MODEL")
@@ -108,7 +117,7 @@ together and why; every axis that has to stay, with the operator and the reason;
 			return err
 		}
 		if err := checkPatterns(g, src.Model, o); err != nil {
-			return err
+			return misuse("--%w", err)
 		}
 		v, err := inspect(args[0], g, o)
 		if err != nil {

@@ -7,14 +7,16 @@ import (
 	"strings"
 
 	"github.com/dms-go/dms/search"
+	"github.com/dms-go/dms/space"
 	"github.com/dms-go/dms/train"
 )
 
 // plan is what a comparison runs.
 type plan struct {
 	planSettings
-	methods []planMethod
-	tune    *train.Config
+	removable space.Options
+	methods   []planMethod
+	tune      *train.Config
 }
 
 // planSettings are those of a plan's keys that hold nothing but a value.
@@ -27,17 +29,9 @@ type planSettings struct {
 	TrainSamples int             `json:"train_samples"`
 	TestSamples  int             `json:"test_samples"`
 	Pipeline     string          `json:"pipeline"`
-	Space        planSpace       `json:"space"`
+	Space        spaceSettings   `json:"space"`
 	Budgets      []search.Budget `json:"budgets"`
 	Seeds        []uint64        `json:"seeds"`
-}
-
-// planSpace is the part of space.Options that a plan may set.
-type planSpace struct {
-	NoDepth bool     `json:"no_depth"`
-	Freeze  []string `json:"freeze"`
-	Only    []string `json:"only"`
-	Divisor int      `json:"divisor"`
 }
 
 type planMethod struct {
@@ -72,6 +66,10 @@ func newPlan(values map[string]any) (*plan, error) {
 	if err := merge(values, &p.planSettings); err != nil {
 		known := append(keysOf(reflect.TypeFor[planSettings](), ""), "methods", "settings", "tune")
 		return nil, withHint(fmt.Errorf("%w", err), "a plan has %s", strings.Join(known, ", "))
+	}
+	var err error
+	if p.removable, err = p.Space.options(); err != nil {
+		return nil, fmt.Errorf("space: %w", err)
 	}
 	base := search.Default(search.Pipeline(p.Pipeline))
 	if err := mergeGroup(settings, "settings", &base); err != nil {

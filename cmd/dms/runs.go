@@ -203,7 +203,7 @@ func begin(c *console, cfg runConfig, settings any, f *stageFlags, override func
 	}
 	if cfg.Space != nil {
 		if err := checkPatterns(s.graph, f.model, *cfg.Space); err != nil {
-			return nil, err
+			return nil, misuse("--%w", err)
 		}
 	}
 	t := s.cfg.settings()

@@ -48,6 +48,7 @@ Pipelines:
 RUN holds config.json (every setting in effect), metrics.jsonl, checkpoint/, selection.json, result.json, widths.png and model.onnx.
 Ctrl-C saves a checkpoint; --resume RUN goes on from the last one, with the same bits as if nothing had happened.
 Settings of the search are changed by --set KEY=VALUE, those of its training by --set train.KEY=VALUE; a wrong KEY lists them all.
+What may go is steered by --no-depth, --freeze, --only, --tie, --min and --divisor, or by a file of --steer; see 'dms inspect --help'.
 
 ` + clockHelp,
 		Example: `  dms search model.onnx --data cifar10:data/cifar-10 --budget macs=60% --pipeline p- -o run

@@ -180,7 +180,7 @@ func checkTokens(tokens token.Tokens) error {
 		}
 		switch t.Type {
 		case token.AnchorType, token.AliasType, token.TagType, token.MergeKeyType, token.DirectiveType:
-			return refuse("%s: anchors, aliases and tags are not for settings", clip(t.Value))
+			return refuse("%s: anchors, aliases and tags are not for settings; quote a pattern that begins so", clip(t.Value))
 		case token.SequenceStartType, token.MappingStartType:
 			open++
 		case token.SequenceEndType, token.MappingEndType:
@@ -316,6 +316,20 @@ func assign(dst reflect.Value, v any) error {
 			if err := assign(fresh.Index(i), x); err != nil {
 				return err
 			}
+		}
+		dst.Set(fresh)
+	case reflect.Map:
+		values, ok := v.(map[string]any)
+		if !ok {
+			values = map[string]any{"*": v} // one for all needs no pattern
+		}
+		fresh := reflect.MakeMap(dst.Type())
+		for key, x := range values {
+			elem := reflect.New(dst.Type().Elem()).Elem()
+			if err := assign(elem, x); err != nil {
+				return err
+			}
+			fresh.SetMapIndex(reflect.ValueOf(key), elem)
 		}
 		dst.Set(fresh)
 	default:

@@ -4,9 +4,12 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/dms-go/dms/internal/masked"
 	"github.com/dms-go/dms/internal/ortcheck"
+	"github.com/dms-go/dms/internal/testkit/nets"
 	"github.com/dms-go/dms/internal/testkit/operators"
 	"github.com/dms-go/dms/ir"
+	"github.com/dms-go/dms/space"
 )
 
 // TestOperatorsComputeWhatONNXRuntimeDoes runs every case of the operators in the engine and in ONNX Runtime.
@@ -27,6 +30,34 @@ func TestOperatorsComputeWhatONNXRuntimeDoes(t *testing.T) {
 				t.Fatal(err)
 			}
 			ortcheck.Same(t, got, ortcheck.Run(t, ortcheck.Write(t, g), inputs), ortcheck.Tolerance)
+		})
+	}
+}
+
+// TestCutOperatorsComputeWhatMasksDo removes a random half of the groups that pass through single operators.
+func TestCutOperatorsComputeWhatMasksDo(t *testing.T) {
+	for _, r := range nets.Rules() {
+		t.Run(r.Name, func(t *testing.T) {
+			for seed := range uint64(2) {
+				g, err := r.Graph(seed)
+				if err != nil {
+					t.Fatal(err)
+				}
+				g.IRVersion = 10
+				s, err := space.Find(g, space.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(s.Groups) == 0 {
+					t.Skip("nothing can be removed")
+				}
+				on := []masked.On{masked.Weights, masked.Activations}[seed]
+				off, moved := cut{graph: g, space: s}.hold(t, on, int(seed), int(seed)+1)
+				t.Logf("seed %d: %d groups, off by %.1e where removal moves %.1e", seed, len(s.Groups), off, moved)
+				if moved < 100*ortcheck.Tolerance {
+					t.Errorf("seed %d: removing a half moves the output by %.2g: nothing can be told from that", seed, moved)
+				}
+			}
 		})
 	}
 }

@@ -37,20 +37,17 @@ func TestZooComputesWhatONNXRuntimeDoes(t *testing.T) {
 	}
 }
 
-// halve keeps each element of every group with probability one half, and at least Group.Min.
+// halve keeps a random half of the elements of every group, where it can a multiple of Group.Divisor, and at least Group.Min. Of odd counts the
+// larger half is as likely as the smaller one, so that a lone block goes every other time.
 func halve(rng *rand.Rand, s *space.Space) space.Selection {
 	sel := space.Selection{Keep: map[string][]int{}}
 	for _, g := range s.Groups {
-		in := make([]bool, g.N)
-		for i, e := range rng.Perm(g.N) {
-			in[e] = i < g.Min || rng.IntN(2) == 0
+		n := (g.N + rng.IntN(2)) / 2
+		if g.Divisor > 1 {
+			n = max(n-n%g.Divisor, min(g.Divisor, g.N))
 		}
-		keep := []int{}
-		for e, ok := range in {
-			if ok {
-				keep = append(keep, e)
-			}
-		}
+		keep := rng.Perm(g.N)[:max(n, g.Min)]
+		slices.Sort(keep)
 		sel.Keep[g.Name] = keep
 	}
 	return sel

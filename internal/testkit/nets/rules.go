@@ -70,7 +70,8 @@ var rules = []Rule{
 	{"L2 norm", []string{"c 8"}, around(17, 8, "", "r = LpNormalization(c) {axis=1}")},
 	{"L1 norm", []string{"c 8"}, around(17, 8, "", "r = LpNormalization(c) {axis=1, p=1}")},
 	{"mean and variance over channels", []string{"c 8"}, around(17, 8, "", "r = MeanVarianceNormalization(c) {axes=[1 2 3]}")},
-	{"mean and variance beside channels", []string{"c 8"}, around(17, 8, "", "r = MeanVarianceNormalization(c) {axes=[2 3]}")},
+	// Without the Relu the mean over positions that ends the network would be zero whatever is removed.
+	{"mean and variance beside channels", []string{"c 8"}, around(17, 8, "", "m = MeanVarianceNormalization(c) {axes=[2 3]}\nr = Relu(m)")},
 	{"transposed convolution", []string{"c 8", "up 6"}, around(17, 6, "weight w float32 (8, 6, 2, 2) = 1*192\nweight b float32 (6) = 1*6", "r = ConvTranspose(c, w, b) {strides=[2 2]} name up")},
 	{"transposed convolution by groups", []string{"c 4", "c.groups+1 2", "up 3"}, around(17, 6, "weight w float32 (8, 3, 2, 2) = 1*96\nweight b float32 (6) = 1*6", "r = ConvTranspose(c, w, b) {strides=[2 2], group=2} name up")},
 	{"transposed convolution by channels", []string{"c 8"}, around(17, 8, "weight w float32 (8, 1, 2, 2) = 1*32", "r = ConvTranspose(c, w) {strides=[2 2], group=8} name up")},
