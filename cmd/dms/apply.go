@@ -27,7 +27,8 @@ func newApply(c *console) *cobra.Command {
 		Long: `apply removes from a network everything that a selection does not keep and writes what remains. SELECTION is the selection.json of a search,
 or one written by hand: {"keep": {"layer1.0.conv1": [0, 2, 3]}}. Groups that it does not name stay whole; 'dms inspect' lists them.
 
-The weights are those of MODEL, cut; a network of which much was removed wants fine-tuning by 'dms train'.`,
+The weights are those of MODEL, cut; a network of which much was removed wants fine-tuning by 'dms train'. Shapes that --input
+states are those of the file that is written.`,
 		Example: `  dms apply model.onnx run/selection.json -o small.onnx`,
 		Args:    arguments(2, "a MODEL", "a SELECTION"),
 	}
@@ -35,6 +36,7 @@ The weights are those of MODEL, cut; a network of which much was removed wants f
 	fl.StringVarP(&out, "out", "o", "", "the file to write")
 	fl.StringVar(&src.Weights, "weights", "", "a .safetensors file with the weights of a zoo MODEL")
 	fl.BoolVar(&asJSON, "json", false, "print costs before and after as JSON")
+	inputFlag(cmd, &src.Inputs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		src.Model = args[0]
 		if err := newModel(out, "small.onnx"); err != nil {
@@ -63,7 +65,7 @@ The weights are those of MODEL, cut; a network of which much was removed wants f
 		}
 		before, err := cost.Count(g)
 		if err != nil {
-			return err
+			return openHint(g, err)
 		}
 		after, err := cost.Count(small)
 		if err != nil {

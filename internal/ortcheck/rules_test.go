@@ -1,9 +1,11 @@
 package ortcheck_test
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/dms-go/dms/internal/ortcheck"
+	"github.com/dms-go/dms/internal/testkit"
 	"github.com/dms-go/dms/internal/testkit/nets"
 )
 
@@ -20,5 +22,21 @@ func TestRulesCutWhatONNXRuntimeRuns(t *testing.T) {
 			}
 			ortcheck.Compare(t, pruned(t, g, 1), 1)
 		})
+	}
+}
+
+// TestRandomEncodersComputeWhatONNXRuntimeDoes does so with random transformers, whole and cut.
+func TestRandomEncodersComputeWhatONNXRuntimeDoes(t *testing.T) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 3
+	}
+	for seed := range seeds {
+		g := testkit.RandomEncoder(rand.New(rand.NewPCG(seed, 3)))
+		ortcheck.Compare(t, g, seed)
+		ortcheck.Compare(t, pruned(t, g, seed), seed)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
 	}
 }

@@ -99,6 +99,33 @@ var rules = []Rule{
 	{Name: "place of the largest pixel", Groups: []string{"c 8"}, text: around(17, 8, "", "a = ArgMax(c) {axis=3}\nr = Cast(a) {to=1}")},
 	{Name: "largest pixels", Groups: []string{"c 8"}, text: around(17, 8, "weight k int64 (1) = 2", "r, i = TopK(c, k) {axis=3}")},
 	{Name: "place of the largest channel", Groups: []string{}, text: around(17, 1, "", "a = ArgMax(c) {axis=1}\nr = Cast(a) {to=1}")},
+	{Name: "attention of shared heads in one axis", Groups: []string{"c 8", "q+1 3", "q.heads+2 2", "v 2", "q.heads 2"}, text: around(23, 8, projections, tokens+
+		"y = Attention(q, k, v) {q_num_heads=4, kv_num_heads=2}"+pixels)},
+	{Name: "attention of heads in one axis", Groups: []string{"c 8", "q+1 3", "q.heads+2 4", "v 2"}, text: around(23, 8, projections, tokens+
+		"y = Attention(q, kk, vv) {q_num_heads=4, kv_num_heads=4, is_causal=1}"+pixels)},
+	{Name: "attention of one head", Groups: []string{"c 8", "q+1 12", "v 8"}, text: around(23, 8, projections, tokens+
+		"y = Attention(q, kk, vv) {q_num_heads=1, kv_num_heads=1, scale=0.3}"+pixels)},
+	{Name: "attention that shares one head", Groups: []string{"c 8", "q+1 6", "v 4", "q.heads 2"}, text: around(23, 8, projections, tokens+
+		"y = Attention(q, k, v) {q_num_heads=2, kv_num_heads=1}"+pixels)},
+	{Name: "attention of heads in an axis of their own", Groups: []string{"c 8", "q+1 3", "q.heads+2 2", "v 2", "q.heads 2"}, text: around(23, 8, projections+apart, tokens+separate+
+		"y4 = Attention(q4, k4, v4, mask)"+rejoined+pixels)},
+	{Name: "attention with a past", Groups: []string{"c 8", "q+1 3", "q.heads+2 2", "v 2", "q.heads 2"}, text: around(23, 8, projections+apart, tokens+separate+
+		"y5, pk, pv = Attention(q4, k4, v4, _, k4, v4)\ny6 = Attention(q4, pk, pv)\ny4 = Add(y5, y6)"+rejoined+pixels)},
+	{Name: "attention with rotary embedding", Groups: []string{"c 8", "w4q+1 2", "v.heads+2 2", "v 2", "w4q.heads 2"}, text: around(23, 8, projections+angles(2)+tokenLists, tokens+places+
+		"qq = MatMul(t, w4q)\nk2 = MatMul(t, w2k)\nqr = RotaryEmbedding(qq, cos, sin, ids) {num_heads=4}\nkr = RotaryEmbedding(k2, cos, sin, ids) {num_heads=2}\n"+
+		"y = Attention(qr, kr, v) {q_num_heads=4, kv_num_heads=2}"+pixels)},
+	{Name: "attention with rotary embedding of a part", Groups: []string{"c 8", "v 2", "v.heads+2 2", "q+1 2", "q+1#2 2", "q.heads 2"}, text: around(23, 8, projections+apart+angles(2)+tokenLists+"weight head6q int64 (4) = 0 16 4 6\nweight head6k int64 (4) = 0 16 2 6\n"+
+		"weight w6q float32 (8, 24) = 1*192\nweight w6k float32 (8, 12) = 1*96\n", tokens+separate+places+
+		"a1 = MatMul(t, w6q) name q\na2 = Reshape(a1, head6q)\na3 = Transpose(a2) {perm=[0 2 1 3]}\nb1 = MatMul(t, w6k) name k\nb2 = Reshape(b1, head6k)\nb3 = Transpose(b2) {perm=[0 2 1 3]}\n"+
+		"qr = RotaryEmbedding(a3, cos, sin, ids) {rotary_embedding_dim=4, interleaved=1}\nkr = RotaryEmbedding(b3, cos, sin, ids) {rotary_embedding_dim=4, interleaved=1}\n"+
+		"y4 = Attention(qr, kr, v4)"+rejoined+pixels)},
+	{Name: "matrix by vector", Groups: []string{"c 8", "mix 6"}, text: around(17, 6, "weight s float32 (8) = 1*8\nweight w float32 (6, 8, 1, 1) = 1*48\nweight one int64 (1) = 1",
+		channelsLast+"m = MatMul(t, s)\nm1 = Unsqueeze(m, one)\ne = Conv(c, w) name mix\nr = Mul(e, m1)")},
+	{Name: "vector by matrix", Groups: []string{"c 8", "mix 6"}, text: around(17, 6, "weight s float32 (8) = 1*8\nweight w float32 (6, 8, 1, 1) = 1*48\nweight one int64 (1) = 1",
+		"t = Transpose(c) {perm=[0 2 1 3]}\nm = MatMul(s, t)\nm1 = Unsqueeze(m, one)\ne = Conv(c, w) name mix\nr = Mul(e, m1)")},
+	{Name: "vectors that are values", Groups: []string{"c 8", "mix+1 6"}, text: around(17, 6, "weight w float32 (8, 6) = 1*48\nweight h float32 (6, 8, 1, 1) = 1*48\nweight up int64 (4) = 1 6 1 1\nweight one int64 (1) = 1",
+		channelsLast+"p = ReduceMean(c) {axes=[0 2 3], keepdims=0}\nd2 = MatMul(p, p)\na = MatMul(p, w) name mix\nb = MatMul(t, p)\nb1 = Unsqueeze(b, one)\n"+
+			"a4 = Reshape(a, up)\ne = Conv(c, h)\nf = Add(e, a4)\ng = Mul(f, b1)\nr = Mul(g, d2)")},
 	{Name: "shuffle of channels", Groups: []string{"c 8"}, text: around(17, 8, "weight g int64 (5) = 0 2 4 4 4\nweight f int64 (4) = 0 8 4 4",
 		"a = Reshape(c, g)\nb = Transpose(a) {perm=[0 2 1 3 4]}\nr = Reshape(b, f)")},
 	{Name: "shuffle of half of the channels", Groups: []string{"c 4", "c#2 4", "mix 4"}, text: around(18, 8, "weight g int64 (5) = 0 2 4 4 4\nweight f int64 (4) = 0 8 4 4\nweight w float32 (4, 4, 1, 1) = 1*16",
@@ -117,3 +144,25 @@ const (
 	batchSize   = "s = Shape(c)\nn = Gather(s, zero)\nn1 = Unsqueeze(n, front)\n"
 	batchTarget = batchSize + "list = Concat(n1, minus, minus, minus) {axis=0}\neq = Equal(list, open)\ntarget = Where(eq, ones, list)\n"
 )
+
+// Attention among the pixels: queries of four heads of three, keys and values of two heads or four, values of two.
+const (
+	projections = "weight flat int64 (3) = 0 8 16\nweight square int64 (4) = 0 8 4 4\nweight wq float32 (8, 12) = 1*96\nweight wk float32 (8, 6) = 1*48\n" +
+		"weight wv float32 (8, 4) = 1*32\nweight wkk float32 (8, 12) = 1*96\nweight wvv float32 (8, 8) = 1*64\nweight w4q float32 (8, 16) = 1*128\nweight w2k float32 (8, 8) = 1*64\n"
+	tokens = "c3 = Reshape(c, flat)\nt = Transpose(c3) {perm=[0 2 1]}\nq = MatMul(t, wq) name q\nk = MatMul(t, wk) name k\nv = MatMul(t, wv) name v\n" +
+		"kk = MatMul(t, wkk) name kk\nvv = MatMul(t, wvv) name v\n"
+	pixels = "\nu = Transpose(y) {perm=[0 2 1]}\nr = Reshape(u, square)"
+
+	apart    = "weight headq int64 (4) = 0 16 4 3\nweight headk int64 (4) = 0 16 2 3\nweight headv int64 (4) = 0 16 2 2\nweight joint int64 (3) = 0 16 8\nweight mask float32 (4, 16, 16) = 1*1024\n"
+	separate = "q3 = Reshape(q, headq)\nk3 = Reshape(k, headk)\nv3 = Reshape(v, headv)\n" +
+		"q4 = Transpose(q3) {perm=[0 2 1 3]}\nk4 = Transpose(k3) {perm=[0 2 1 3]}\nv4 = Transpose(v3) {perm=[0 2 1 3]}\n"
+	rejoined = "\ny3 = Transpose(y4) {perm=[0 2 1 3]}\ny = Reshape(y3, joint)"
+
+	places = "s = Shape(c)\nn = Gather(s, zero)\nn1 = Unsqueeze(n, front)\nlist = Concat(n1, minus) {axis=0}\neq = Equal(list, open2)\ntarget = Where(eq, ones2, list)\nids = Expand(order, target)\n"
+)
+
+// angles are tables of so many pairs for 16 places.
+func angles(pairs int) string {
+	return fmt.Sprintf("weight open2 int64 (2) = -1 -1\nweight ones2 int64 (2) = 1 1\nweight order int64 (1, 16) = 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15\n"+
+		"weight cos float32 (16, %d) = 1*%d\nweight sin float32 (16, %d) = 1*%d\n", pairs, 16*pairs, pairs, 16*pairs)
+}
