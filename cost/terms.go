@@ -187,7 +187,27 @@ func account(g *ir.Graph, s *space.Space, only ...Metric) ([]entry, error) {
 			}
 		}
 	}
-	return a.entries, errors.Join(a.errs...)
+	return a.entries, a.err(g)
+}
+
+// ErrOpen is what a cost fails with that depends on sizes of inputs which the graph leaves open.
+var ErrOpen = errors.New("cost: the graph leaves sizes of its inputs open")
+
+// err joins the faults; those of inputs of open size, which every layer has, are told once.
+func (a *accountant) err(g *ir.Graph) error {
+	if len(a.errs) == 0 {
+		return nil
+	}
+	var open []string
+	for _, v := range g.Inputs {
+		if s := a.shapes[v.Name].Shape; s == nil || slices.ContainsFunc(s, func(d ir.Dim) bool { return !d.Known() }) {
+			open = append(open, fmt.Sprintf("%q %v", v.Name, v.Shape))
+		}
+	}
+	if len(open) == 0 {
+		return errors.Join(a.errs...)
+	}
+	return fmt.Errorf("%w: input %s; %w", ErrOpen, strings.Join(open, ", "), a.errs[0])
 }
 
 // reached tells which nodes some output of the graph depends on.
@@ -230,7 +250,7 @@ func (a *accountant) fault(n *ir.Node, format string, args ...any) {
 
 func (a *accountant) macs(n *ir.Node, lists func(*accountant, *ir.Node) [][]factor) {
 	if a.shape(n.Outputs[0]) == nil {
-		a.fault(n, "the shape of its output is not known; give the graph's inputs a fixed size")
+		a.fault(n, "the shape of its output is not known")
 		return
 	}
 	for _, list := range lists(a, n) {
@@ -285,7 +305,7 @@ func (a *accountant) times(n *ir.Node, t *term, v string, axis int) {
 		}
 	}
 	if !s[axis].Known() {
-		a.fault(n, "the size of axis %d of %q is not known (%s); give the graph's inputs a fixed size", axis, v, s[axis].Sym)
+		a.fault(n, "the size of axis %d of %q is not known (%s)", axis, v, s[axis].Sym)
 		return
 	}
 	var ok bool

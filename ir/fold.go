@@ -16,6 +16,8 @@ const maxFolded = 1 << 26
 //
 //   - Constant nodes become weights, and so does what can be computed from constants and from the shapes of values.
 //   - Sizes may be symbolic: a Shape-Gather-Concat chain into a Reshape becomes a constant target with 0 and −1 where one exists.
+//   - Other lists of sizes that are computed in part become a Concat of constants and of the sizes that only a run knows.
+//   - A Reshape, a Transpose and a Reshape that permute the positions of one axis become a Gather.
 //   - Identity nodes go, and Dropout nodes that never drop: ratio 0, or a training mode that is constantly false. A Dropout that
 //     leaves its mode to the run stays, because training needs it. Names of graph inputs and outputs are kept.
 //   - Nodes and weights that no output depends on go.
@@ -43,6 +45,9 @@ func Fold(g *Graph) (*Graph, error) {
 	for _, n := range out.Nodes {
 		f.target(n)
 	}
+	f.statedSizes()
+	dropDead(out) // what read shapes inside of shuffles
+	f.shuffles()
 	dropDead(out)
 	return out, nil
 }
@@ -247,12 +252,7 @@ func (f *folder) target(n *Node) {
 	if open > 1 {
 		return
 	}
-	name := f.unique(n.ID() + "_shape")
-	if f.g.Weights == nil {
-		f.g.Weights = map[string]*Tensor{}
-	}
-	f.g.Weights[name] = Vector64(target...)
-	n.Inputs[1] = name
+	n.Inputs[1] = f.constant(n.ID()+"_shape", Vector64(target...))
 	delete(n.Attrs, "allowzero")
 }
 

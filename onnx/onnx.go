@@ -10,7 +10,7 @@
 // writes them there where the graph came from such, or is larger than the 2 GiB of a model file.
 //
 // Files are untrusted. Every length is held against what the file has before memory is taken, and Decode needs at most
-// memoryFactor times the size of its input, next to a constant and the bytes of external data.
+// 128 times the size of its input (memoryFactor, which tests hold it to), next to 128 KiB and the bytes of external data.
 package onnx
 
 import "google.golang.org/protobuf/encoding/protowire"

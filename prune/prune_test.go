@@ -1,6 +1,7 @@
 package prune_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -172,6 +173,47 @@ c = Conv(x, w) name c
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: sizes %v, want %v", c.node, got, c.want)
+		}
+	}
+}
+
+// TestAttentionStatesTheHeadsThatAreLeft: and the scale of whole heads once they shrink, which ONNX would take from what is left of them.
+func TestAttentionStatesTheHeadsThatAreLeft(t *testing.T) {
+	g, err := ir.Parse(`opset "" 23
+input x float32 (2, 5, 3)
+output y float32 (2, 5, 7)
+weight wq float32 (3, 12) = 1*36
+weight wk float32 (3, 6) = 1*18
+weight wv float32 (3, 4) = 1*12
+weight wo float32 (8, 7) = 1*56
+q = MatMul(x, wq) name q
+k = MatMul(x, wk) name k
+v = MatMul(x, wv) name v
+a = Attention(q, k, v) {q_num_heads=4, kv_num_heads=2}
+y = MatMul(a, wo) name o`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := find(t, g)
+	for _, c := range []struct {
+		keep          map[string][]int
+		queries, keys int64
+		scale         float32
+	}{
+		{map[string][]int{"v": {1}}, 4, 2, 0},
+		{map[string][]int{"q+1": {0, 2}}, 4, 2, float32(1 / math.Sqrt(3))},
+		{map[string][]int{"q.heads+2": {1}}, 2, 1, 0},
+		{map[string][]int{"q.heads": {0}}, 2, 2, 0},
+		{map[string][]int{"q.heads": {1}, "q.heads+2": {0}, "q+1": {1}}, 1, 1, float32(1 / math.Sqrt(3))},
+	} {
+		small, err := prune.Apply(g, s, space.Selection{Keep: c.keep})
+		if err != nil {
+			t.Errorf("%v: %v", c.keep, err)
+			continue
+		}
+		attrs := small.Nodes[3].Attrs
+		if q, k, scale := attrs.Int("q_num_heads", 0), attrs.Int("kv_num_heads", 0), attrs.Float("scale", 0); q != c.queries || k != c.keys || scale != c.scale {
+			t.Errorf("%v: %d heads of queries and %d of keys, scale %v, want %d, %d, %v", c.keep, q, k, scale, c.queries, c.keys, c.scale)
 		}
 	}
 }

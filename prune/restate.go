@@ -2,6 +2,7 @@ package prune
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/dms-go/dms/ir"
@@ -15,6 +16,8 @@ var restatements = map[string]func(c *cutter, n, was *ir.Node) ([]*ir.Node, erro
 	"Conv":               (*cutter).restateConv,
 	"ConvTranspose":      (*cutter).restateConvTranspose,
 	"GroupNormalization": (*cutter).restateGroupNorm,
+	"Attention":          (*cutter).restateAttention,
+	"RotaryEmbedding":    (*cutter).restateRotary,
 	"Reshape":            (*cutter).restateTarget,
 	"Expand":             (*cutter).restateTarget,
 	"Resize":             (*cutter).restateSizes,
@@ -117,15 +120,82 @@ func (c *cutter) restateGroupNorm(n, was *ir.Node) ([]*ir.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if positions, all := c.kept(x, 1); !all {
-		each := c.shape(x)[1].Size / attrs.Groups
-		left := map[int]bool{}
-		for _, p := range positions {
-			left[p/each] = true
+	n.Attrs["num_groups"] = ir.IntAttr(int64(c.outerLeft(x, 1, attrs.Groups)))
+	return nil, nil
+}
+
+// restateAttention counts the heads that are left, and states the scale that came of the size of a head where that size changes.
+func (c *cutter) restateAttention(n, was *ir.Node) ([]*ir.Node, error) {
+	q, k := was.Input(0), was.Input(1)
+	shape := c.shape(q)
+	attrs, err := ir.AttentionOf(was, shape)
+	if err != nil {
+		return nil, err
+	}
+	size := shape[len(shape)-1].Size
+	left := c.size(q, len(shape)-1).Size
+	if attrs.Packed {
+		heads := c.outerLeft(q, 2, attrs.Heads)
+		state(n, "q_num_heads", ir.IntAttr(int64(heads)))
+		state(n, "kv_num_heads", ir.IntAttr(int64(c.outerLeft(k, 2, attrs.KVHeads))))
+		size, left = size/attrs.Heads, left/max(1, heads)
+	} else {
+		// For operands of four axes they may stand there all the same.
+		for name, v := range map[string]string{"q_num_heads": q, "kv_num_heads": k} {
+			if was.Attrs.Int(name, 0) != 0 {
+				state(n, name, ir.IntAttr(int64(c.size(v, 1).Size)))
+			}
 		}
-		n.Attrs["num_groups"] = ir.IntAttr(int64(len(left)))
+	}
+	if attrs.Scale == 0 && left != size {
+		state(n, "scale", ir.FloatAttr(float32(1/math.Sqrt(float64(size)))))
 	}
 	return nil, nil
+}
+
+// restateRotary counts the heads and the turned places that are left.
+func (c *cutter) restateRotary(n, was *ir.Node) ([]*ir.Node, error) {
+	x := was.Input(0)
+	shape := c.shape(x)
+	attrs, err := ir.RotaryOf(was, shape)
+	if err != nil {
+		return nil, err
+	}
+	last := len(shape) - 1
+	heads := c.size(x, 1).Size
+	if last == 2 {
+		heads = c.outerLeft(x, last, attrs.Heads)
+	}
+	if attrs.Heads != 0 {
+		state(n, "num_heads", ir.IntAttr(int64(heads)))
+	}
+	if attrs.Dim != 0 {
+		table := was.Input(1)
+		state(n, "rotary_embedding_dim", ir.IntAttr(int64(2*c.size(table, len(c.shape(table))-1).Size)))
+	}
+	return nil, nil
+}
+
+// state sets an attribute, also of a node that has none.
+func state(n *ir.Node, name string, a ir.Attr) {
+	if n.Attrs == nil {
+		n.Attrs = ir.Attrs{}
+	}
+	n.Attrs[name] = a
+}
+
+// outerLeft counts the outer coordinates of which positions are left, along an axis that has so many of them.
+func (c *cutter) outerLeft(v string, axis, outer int) int {
+	positions, all := c.kept(v, axis)
+	if all {
+		return outer
+	}
+	each := c.shape(v)[axis].Size / outer
+	left := map[int]bool{}
+	for _, p := range positions {
+		left[p/each] = true
+	}
+	return len(left)
 }
 
 // restateTarget writes the sizes that are left over the numbers of a target shape; 0, −1 and (Expand) 1 mean the same as before.

@@ -39,9 +39,9 @@ func (f *finder) collect() (*Space, error) {
 // partition tells which element of which group each leaf is.
 type partition struct {
 	f     *finder
-	self  []int32           // self[r] = r, so that a leaf's list of leaves needs no room of its own
-	lists map[int32][]int32 // of products
-	refs  []Ref             // by root of a leaf
+	self  []int32   // self[r] = r, so that a leaf's list of leaves needs no room of its own
+	lists [][]int32 // of products, by their place in sets.factors; nil where not asked for yet
+	refs  []Ref     // by root of a leaf
 	axes  map[*int32][]cached
 }
 
@@ -57,18 +57,17 @@ func (p *partition) leaves(a int32) []int32 {
 		return nil
 	}
 	r := p.f.sets.find(a)
-	if _, product := p.f.sets.factors[r]; !product {
+	k := p.f.sets.made[r]
+	if k == 0 {
 		if p.f.sets.frozen[r] != nil {
 			return nil
 		}
 		return p.self[r : r+1]
 	}
-	list, ok := p.lists[r]
-	if !ok {
-		list = p.f.sets.leaves(nil, r)
-		p.lists[r] = list
+	if p.lists[k] == nil {
+		p.lists[k] = p.f.sets.leaves(make([]int32, 0, 2), r)
 	}
-	return list
+	return p.lists[k]
 }
 
 // axis writes a label with the groups' numbers; nil where all of it stays.
@@ -147,7 +146,7 @@ func (f *finder) partition(s *Space) (*partition, error) {
 }
 
 func (f *finder) newPartition() *partition {
-	p := &partition{f: f, self: make([]int32, len(f.sets.parent)), lists: map[int32][]int32{}, axes: map[*int32][]cached{}, refs: make([]Ref, len(f.sets.parent))}
+	p := &partition{f: f, self: make([]int32, len(f.sets.parent)), lists: make([][]int32, len(f.sets.factors)), axes: map[*int32][]cached{}, refs: make([]Ref, len(f.sets.parent))}
 	for i := range p.self {
 		p.self[i] = int32(i)
 		p.refs[i] = Ref{-1, -1}

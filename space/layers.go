@@ -87,17 +87,7 @@ func (f *finder) produceGroups(n *ir.Node, groups label, group, perOut int) (pla
 	if groups == nil && places == nil {
 		return nil, nil
 	}
-	cout = make(label, group*perOut)
-	for c := range cout {
-		g, p := int32(atomFixed), int32(atomFixed)
-		if groups != nil {
-			g = groups[c/perOut]
-		}
-		if places != nil {
-			p = places[c%perOut]
-		}
-		cout[c] = f.sets.product(g, p)
-	}
+	cout = f.product(groups, places, group, perOut)
 	return places, cout
 }
 
@@ -277,42 +267,73 @@ func (f *finder) spread(n *ir.Node, v string, axes []label, out ir.Shape) {
 	}
 }
 
-// matmul multiplies stacks of matrices (..., M, K) · (..., K, N). A constant on either side makes it a layer.
+// matmul multiplies stacks of matrices (..., M, K) · (..., K, N). A constant on either side makes it a layer. A vector is a row on the left and a
+// column on the right, which the result does not have.
 func matmul(f *finder, n *ir.Node) {
 	a, b := n.Input(0), n.Input(1)
 	ra, rb := len(f.shape(a)), len(f.shape(b))
-	if ra < 2 || rb < 2 {
-		f.hold(n, "multiplies a vector")
+	if ra < 1 || rb < 1 {
+		f.hold(n, "multiplies a number")
+		return
+	}
+	if f.isWeight(a) && f.isWeight(b) {
+		f.hold(n, "multiplies constants")
 		return
 	}
 	out := f.shape(n.Outputs[0])
-	axes := make([]label, len(out))
-	for axis := range len(out) - 2 {
-		axes[axis] = f.broadcast(n, []string{a, b}, len(out)-axis, out[axis])
+	stacks := len(out) - min(ra-1, 1) - min(rb-1, 1)
+	axes := make([]label, stacks, len(out))
+	for axis := range axes {
+		var operands []string
+		for _, v := range []string{a, b} {
+			if len(f.shape(v)) > 2 {
+				operands = append(operands, v)
+			}
+		}
+		axes[axis] = f.broadcast(n, operands, stacks+2-axis, out[axis])
 	}
-	m, k := ra-2, ra-1 // of a
-	l, c := rb-2, rb-1 // of b: the axis that meets k, the columns
+	k, l := ra-1, max(rb-2, 0) // the axes that meet
+	m, c := ra-2, rb-1         // the rows of a and the columns of b, where they are matrices
+	var rows, columns label
 	switch {
-	case f.isWeight(a) && f.isWeight(b):
-		f.hold(n, "multiplies constants")
-		return
 	case f.isWeight(b):
 		in := f.label(a, k)
 		f.give(b, l, in, n, fmt.Sprintf("reads %q", a))
 		f.use(n, 0, k, in, b, l, in)
-		axes[len(out)-2], axes[len(out)-1] = f.label(a, m), f.produce(n, b, c)
+		if rb > 1 {
+			columns = f.produce(n, b, c)
+		}
+		if ra > 1 {
+			rows = f.label(a, m)
+		}
 	case f.isWeight(a):
 		in := f.label(b, l)
 		f.give(a, k, in, n, fmt.Sprintf("reads %q", b))
 		f.use(n, 1, l, in, a, k, in)
-		axes[len(out)-2], axes[len(out)-1] = f.produce(n, a, m), f.label(b, c)
+		if ra > 1 {
+			rows = f.produce(n, a, m)
+		}
+		if rb > 1 {
+			columns = f.label(b, c)
+		}
 	default:
 		f.tie(f.label(a, k), f.label(b, l), n, fmt.Sprintf("multiplies %q with %q", a, b))
 		f.use(n, 0, k, f.label(a, k), "", 0, nil)
-		axes[len(out)-2], axes[len(out)-1] = f.label(a, m), f.label(b, c)
-		for _, stack := range axes[:len(out)-2] {
+		if ra > 1 {
+			rows = f.label(a, m)
+		}
+		if rb > 1 {
+			columns = f.label(b, c)
+		}
+		for _, stack := range axes {
 			f.plays(stack, heads)
 		}
+	}
+	if ra > 1 {
+		axes = append(axes, rows)
+	}
+	if rb > 1 {
+		axes = append(axes, columns)
 	}
 	f.out(n, axes)
 }

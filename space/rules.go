@@ -27,7 +27,7 @@ var rules = map[string]rule{
 	// Layers.
 	"Conv": convolve, "Gemm": gemm, "MatMul": matmul, "BatchNormalization": normalize, "InstanceNormalization": instanceNorm, "LayerNormalization": layerNorm,
 	"ConvTranspose": convTranspose, "Einsum": einsum, "RMSNormalization": layerNorm, "GroupNormalization": groupNorm,
-	"LpNormalization": lpNorm, "MeanVarianceNormalization": meanVariance,
+	"LpNormalization": lpNorm, "MeanVarianceNormalization": meanVariance, "Attention": attention, "RotaryEmbedding": rotary,
 
 	// Reductions.
 	"MaxPool": pool, "AveragePool": pool, "GlobalAveragePool": pool, "GlobalMaxPool": pool,
@@ -45,7 +45,7 @@ var rules = map[string]rule{
 
 	// What no rule describes yet stays as it is.
 	"GatherElements": held, "GatherND": held, "ScatterElements": held, "Scatter": held, "ScatterND": held, "OneHot": held, "NonZero": held,
-	"NonMaxSuppression": held, "Attention": held, "RotaryEmbedding": held, "LSTM": held, "GRU": held, "RNN": held, "QuantizeLinear": held,
+	"NonMaxSuppression": held, "LSTM": held, "GRU": held, "RNN": held, "QuantizeLinear": held,
 	"DequantizeLinear": held,
 
 	// Makers of constants and readers of sizes.

@@ -24,9 +24,11 @@ type cause struct {
 // share a root (a union-find); a root may be frozen.
 type sets struct {
 	parent  []int32
-	frozen  []*cause          // by root of a leaf
-	extent  []int32           // by atom: the size of the axis it was made for
-	factors map[int32][]int32 // of roots that are products, outer factor first
+	frozen  []*cause           // by root of a leaf
+	extent  []int32            // by atom: the size of the axis it was made for
+	factors [][]int32          // of products, outer factor first; none stands first
+	made    []int32            // by root: its place in factors, 0 for a leaf
+	pairs   map[[2]int32]int32 // products of two, which flattened axes hold many times over
 }
 
 // maxFactors bounds the factors of a product; networks have two or three.
@@ -39,13 +41,14 @@ func (s *sets) add(n int) int32 {
 		s.parent = append(s.parent, first+int32(i))
 		s.frozen = append(s.frozen, nil)
 		s.extent = append(s.extent, int32(n))
+		s.made = append(s.made, 0)
 	}
 	return first
 }
 
 // product makes an atom that is there while all of the given ones are.
 func (s *sets) product(atoms ...int32) int32 {
-	var open []int32
+	open := make([]int32, 0, 4)
 	for _, a := range atoms {
 		if a != atomFixed {
 			open = append(open, a)
@@ -56,9 +59,24 @@ func (s *sets) product(atoms ...int32) int32 {
 		return atomFixed
 	case 1:
 		return open[0]
+	case 2:
+		key := [2]int32(open)
+		p, ok := s.pairs[key]
+		if !ok {
+			if s.pairs == nil {
+				s.pairs = map[[2]int32]int32{}
+			}
+			p = s.merged(open)
+			s.pairs[key] = p
+		}
+		return p
 	}
+	return s.merged(open)
+}
+
+func (s *sets) merged(atoms []int32) int32 {
 	p := s.add(1)
-	s.become(p, s.leaves(nil, open...))
+	s.become(p, s.leaves(nil, atoms...))
 	return p
 }
 
@@ -75,9 +93,10 @@ func (s *sets) become(leaf int32, factors []int32) {
 		return
 	}
 	if s.factors == nil {
-		s.factors = map[int32][]int32{}
+		s.factors = make([][]int32, 1)
 	}
-	s.factors[leaf] = factors
+	s.made[leaf] = int32(len(s.factors))
+	s.factors = append(s.factors, factors)
 }
 
 func (s *sets) find(a int32) int32 {
@@ -95,8 +114,8 @@ func (s *sets) leaves(dst []int32, atoms ...int32) []int32 {
 			continue
 		}
 		r := s.find(a)
-		if f, ok := s.factors[r]; ok {
-			dst = s.leaves(dst, f...)
+		if k := s.made[r]; k > 0 {
+			dst = s.leaves(dst, s.factors[k]...)
 		} else if s.frozen[r] == nil && !slices.Contains(dst, r) {
 			dst = append(dst, r)
 		}
@@ -114,7 +133,7 @@ func (s *sets) same(a, b int32) bool {
 	for i, v := range [...]int32{a, b} {
 		if roots[i] = v; v != atomFixed {
 			roots[i] = s.find(v)
-			if _, product := s.factors[roots[i]]; !product && s.frozen[roots[i]] == nil {
+			if s.made[roots[i]] == 0 && s.frozen[roots[i]] == nil {
 				leaf++
 			}
 		}
@@ -154,10 +173,8 @@ func (s *sets) why(a int32) *cause {
 	if s.frozen[r] != nil {
 		return s.frozen[r]
 	}
-	for _, v := range s.factors[r] {
-		if c := s.why(v); c != nil {
-			return c
-		}
+	if k := s.made[r]; k > 0 {
+		return s.why(s.factors[k][0])
 	}
 	return &stays
 }
@@ -183,11 +200,9 @@ func (s *sets) unify(a, b int32, c *cause) bool {
 	if ra == rb {
 		return false
 	}
-	if _, product := s.factors[ra]; !product && s.frozen[ra] == nil {
-		if _, product := s.factors[rb]; !product && s.frozen[rb] == nil {
-			s.union(ra, rb)
-			return true
-		}
+	if s.made[ra] == 0 && s.frozen[ra] == nil && s.made[rb] == 0 && s.frozen[rb] == nil {
+		s.union(ra, rb)
+		return true
 	}
 	// What is frozen already knows a better reason.
 	for _, r := range [...]int32{ra, rb} {

@@ -32,7 +32,8 @@ or one written by hand: {"keep": {"layer1.0.conv1": [0, 2, 3]}}. Groups that it 
 Groups that a search tied have other names than those of the network alone: a selection in its run is read with the settings beside it, one that was
 moved elsewhere needs the same --tie.
 
-The weights are those of MODEL, cut; a network of which much was removed wants fine-tuning by 'dms train'.`,
+The weights are those of MODEL, cut; a network of which much was removed wants fine-tuning by 'dms train'. Shapes that --input
+states are those of the file that is written.`,
 		Example: `  dms apply model.onnx run/selection.json -o small.onnx`,
 		Args:    arguments(2, "a MODEL", "a SELECTION"),
 	}
@@ -41,6 +42,7 @@ The weights are those of MODEL, cut; a network of which much was removed wants f
 	fl.StringVar(&src.Weights, "weights", "", "a .safetensors file with the weights of a zoo MODEL")
 	fl.StringArrayVar(&tie, "tie", nil, "the PATTERNs that the selection's groups were tied by (default: as the settings beside SELECTION say)")
 	fl.BoolVar(&asJSON, "json", false, "print costs before and after as JSON")
+	inputFlag(cmd, &src.Inputs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		src.Model = args[0]
 		if err := newModel(out, "small.onnx"); err != nil {
@@ -72,7 +74,7 @@ The weights are those of MODEL, cut; a network of which much was removed wants f
 		}
 		before, err := cost.Count(g)
 		if err != nil {
-			return err
+			return openHint(g, err)
 		}
 		after, err := cost.Count(small)
 		if err != nil {

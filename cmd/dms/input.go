@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/dms-go/dms"
+	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/data"
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/space"
@@ -30,6 +31,13 @@ type modelSource struct {
 	Model   string `json:"model"`
 	Weights string `json:"weights,omitempty"`
 	SHA256  string `json:"sha256,omitempty"` // of the files' bytes
+
+	Inputs []string `json:"inputs,omitempty"` // shapes for inputs whose sizes the file leaves open, as NAME=Nx3x224x224
+}
+
+// inputFlag is for the commands that need to know what a network costs.
+func inputFlag(cmd *cobra.Command, inputs *[]string) {
+	cmd.Flags().StringArrayVar(inputs, "input", nil, "shape of an input whose sizes the file leaves open: NAME=Nx3x224x224, or Nx3x224x224 for the only one, N for any batch (repeatable)")
 }
 
 func (s modelSource) load() (*ir.Graph, error) {
@@ -38,7 +46,7 @@ func (s modelSource) load() (*ir.Graph, error) {
 	}
 	g, err := dms.Load(s.Model, s.Weights)
 	if err == nil {
-		return g, nil
+		return sized(g, s.Inputs)
 	}
 	name, _, _ := strings.Cut(s.Model, ":")
 	var missing *fs.PathError
@@ -49,6 +57,82 @@ func (s modelSource) load() (*ir.Graph, error) {
 		return nil, withHint(err, modelHint)
 	}
 	return nil, err
+}
+
+// sized gives inputs the shapes that are stated, where these agree with the file, and folds again what follows from them.
+func sized(g *ir.Graph, inputs []string) (*ir.Graph, error) {
+	if len(inputs) == 0 {
+		return g, nil
+	}
+	for _, text := range inputs {
+		name, shape := "", text
+		if at := strings.LastIndexByte(text, '='); at >= 0 {
+			name, shape = text[:at], text[at+1:]
+		} else if len(g.Inputs) == 1 {
+			name = g.Inputs[0].Name
+		}
+		at := slices.IndexFunc(g.Inputs, func(v ir.ValueInfo) bool { return v.Name == name })
+		if at < 0 {
+			return nil, withHint(misuse("--input %s: the network has no input %q", clip(text), clip(name)), "%s", statedInputs(g))
+		}
+		in := &g.Inputs[at]
+		sizes := strings.Split(shape, "x")
+		if in.Shape != nil && len(sizes) != len(in.Shape) {
+			return nil, withHint(misuse("--input %s: %d axes, the network's %q has %d", clip(text), len(sizes), name, len(in.Shape)), "%s", statedInputs(g))
+		}
+		fresh := make(ir.Shape, len(sizes))
+		for i, size := range sizes {
+			if i == 0 && size == "N" { // any batch
+				fresh[i] = ir.Dim{Sym: size}
+				if in.Shape != nil && in.Shape[i].Known() {
+					fresh[i] = in.Shape[i]
+				}
+				continue
+			}
+			n, err := strconv.Atoi(size)
+			if err != nil || n < 1 || n > 1<<30 {
+				return nil, withHint(misuse("--input %s: want sizes from 1, as in 1x3x224x224, or N for any batch", clip(text)), "%s", statedInputs(g))
+			}
+			if in.Shape != nil && in.Shape[i].Known() && in.Shape[i].Size != n {
+				return nil, withHint(misuse("--input %s: the file fixes axis %d of %q to %d", clip(text), i, name, in.Shape[i].Size), "%s", statedInputs(g))
+			}
+			fresh[i] = ir.Dim{Size: n}
+		}
+		in.Shape = fresh
+	}
+	folded, err := ir.Fold(g)
+	if err != nil {
+		return nil, fmt.Errorf("with the inputs as stated: %w", err)
+	}
+	return folded, nil
+}
+
+// statedInputs is how --input could state the inputs of g.
+func statedInputs(g *ir.Graph) string {
+	var list []string
+	for _, in := range g.Inputs {
+		sizes := make([]string, len(in.Shape))
+		for i, d := range in.Shape {
+			switch {
+			case d.Known():
+				sizes[i] = strconv.Itoa(d.Size)
+			case i == 0:
+				sizes[i] = "N"
+			default:
+				sizes[i] = "224"
+			}
+		}
+		list = append(list, "--input "+shell(in.Name+"="+strings.Join(sizes, "x")))
+	}
+	return "state the shapes of the inputs, such as " + strings.Join(list, " ")
+}
+
+// openHint says what to do about a network whose cost depends on sizes that its file leaves open.
+func openHint(g *ir.Graph, err error) error {
+	if errors.Is(err, cost.ErrOpen) {
+		return withHint(err, "%s", statedInputs(g))
+	}
+	return err
 }
 
 const modelHint = "MODEL is the path of an .onnx file, or zoo:NAME; 'dms zoo' lists the names"

@@ -88,7 +88,8 @@ func newInspect(c *console) *cobra.Command {
 		Long: `inspect lists the groups of elements that a search may remove: channels, hidden units and residual blocks, with the layers each group ties
 together and why; every axis that has to stay, with the operator and the reason; and what each layer costs.
 
-'saves' is what goes when as much of one group goes as may, everything else staying.
+'saves' is what goes when as much of one group goes as may, everything else staying. Costs are those of one sample; where a file leaves height,
+width or length open, --input states them.
 
 A file of --steer says what the flags say, here and for search; flags come on top of it:
   no_depth: true
@@ -100,11 +101,13 @@ A file of --steer says what the flags say, here and for search; flags come on to
   dms inspect zoo:mobilenetv2 --json
   dms inspect model.onnx --freeze 'backbone.stem*' --min 8
   dms inspect model.onnx --tie 'layer1*.conv1' --divisor 8 --divisor 'head*=16'
-  dms inspect model.onnx --steer steer.yaml`,
+  dms inspect model.onnx --steer steer.yaml
+  dms inspect text.onnx --input x=1x3x48x192`,
 		Args: arguments(1, "a MODEL"),
 	}
 	cmd.Flags().StringVar(&src.Weights, "weights", "", "a .safetensors file with the weights of a zoo MODEL")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	inputFlag(cmd, &src.Inputs)
 	sp.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o, err := sp.options()
@@ -166,7 +169,7 @@ func inspect(name string, g *ir.Graph, o space.Options) (*inspection, error) {
 	}
 	model, err := cost.NewModel(g, s)
 	if err != nil {
-		return nil, err
+		return nil, openHint(g, err)
 	}
 	layers, err := cost.Layers(g)
 	if err != nil {

@@ -55,6 +55,7 @@ type stageFlags struct {
 	model, out     string
 	resume         string
 	weights        string
+	inputs         []string
 	teacher        string
 	teacherWeights string
 	data           dataSource
@@ -68,6 +69,7 @@ func (f *stageFlags) flags(cmd *cobra.Command) {
 	fl.StringVarP(&f.out, "out", "o", "", "new folder for settings, metrics, checkpoints and results")
 	fl.StringVar(&f.resume, "resume", "", "go on with the run in this folder")
 	fl.StringVar(&f.weights, "weights", "", "a .safetensors file with the weights of a zoo MODEL")
+	inputFlag(cmd, &f.inputs)
 	fl.StringVar(&f.teacher, "teacher", "", "a MODEL whose outputs guide the training")
 	fl.StringVar(&f.teacherWeights, "teacher-weights", "", "a .safetensors file with the weights of a zoo teacher")
 	fl.BoolVar(&f.json, "json", false, "print the result as JSON")
@@ -185,7 +187,7 @@ func (s *stage) load() (err error) {
 func begin(c *console, cfg runConfig, settings any, f *stageFlags, override func() error) (s *stage, err error) {
 	cfg.Version, cfg.InstructionSet = version(), kernel.Active()
 	cfg.Data = f.data.pinned()
-	cfg.Model = modelSource{Model: f.model, Weights: f.weights}
+	cfg.Model = modelSource{Model: f.model, Weights: f.weights, Inputs: f.inputs}
 	if f.teacher != "" {
 		cfg.Teacher = &modelSource{Model: f.teacher, Weights: f.teacherWeights}
 	}

@@ -264,7 +264,7 @@ func (c *call) attention() error {
 	group := q.shape[1] / k.shape[1]
 	scale := float64(a.Scale)
 	if scale == 0 {
-		scale = 1 / math.Sqrt(float64(q.shape[3]))
+		scale = float64(float32(1 / math.Sqrt(float64(q.shape[3])))) // as the attribute would state it
 	}
 	attend := func(n, h, i, e int) float64 {
 		sum, y := 0.0, 0.0

@@ -158,7 +158,7 @@ func lowerAttention(b *builder, n *ir.Node) error {
 	}
 	scale := float64(a.Scale)
 	if scale == 0 {
-		scale = 1 / math.Sqrt(float64(qs[3]))
+		scale = float64(float32(1 / math.Sqrt(float64(qs[3])))) // as the attribute would state it
 	}
 	score := b.matmul(q, k, true, scale)
 	length := b.val(score).Shape[3]

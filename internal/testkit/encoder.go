@@ -15,12 +15,15 @@ const Vocabulary = 7
 
 // RandomEncoder is a random valid transformer, written in one of the ways of exporters: input "input", a picture (N, C, H, W) or whole numbers (N, T)
 // below Vocabulary, with symbolic batch, output "logits" (N, K). It has a patch embedding or a table, one to three layers of attention and
-// MLP, and a head, all of small sizes, in the forms of a random opset from 11 to 20. What belongs to the attention of layer i is named with
+// MLP, and a head, all of small sizes, in the forms of a random opset from 11 to 23. What belongs to the attention of layer i is named with
 // "layers.i.attn", to its MLP with "layers.i.mlp". The same generator state gives the same network.
 func RandomEncoder(rng *rand.Rand) *ir.Graph {
 	b := newBuilder(rng)
-	b.opset = []int64{11, 12, 13, 14, 15, 17, 18, 20}[rng.IntN(8)]
+	b.opset = []int64{11, 12, 13, 14, 15, 17, 18, 20, 23}[rng.IntN(9)]
 	b.g.Opsets[0].Version = b.opset
+	if b.opset > 22 {
+		b.g.IRVersion = 11
+	}
 	e := encoder{
 		builder: b, bias: !b.chance(5), gemm: b.chance(4), anonymous: b.named && b.flip(), byRoot: b.chance(4), fused: b.flip(), tied: b.chance(8),
 		epsilon: []float32{1e-5, 1e-3}[rng.IntN(2)], target: rng.IntN(4), act: rng.IntN(5),
@@ -227,9 +230,24 @@ func (e *encoder) classToken(x tokens) tokens {
 	if e.flip() {
 		last = 1
 	}
-	size := e.op("Concat", ir.Attrs{"axis": ir.IntAttr(0)}, e.batch(x.name), e.list("size", 1), e.list("size", last))
+	var size string
+	if e.chance(3) {
+		size = e.filled(e.batch(x.name), 2)
+	} else {
+		size = e.op("Concat", ir.Attrs{"axis": ir.IntAttr(0)}, e.batch(x.name), e.list("size", 1), e.list("size", last))
+	}
 	class = e.op("Expand", nil, class, size)
 	return tokens{e.op("Concat", ir.Attrs{"axis": ir.IntAttr(1)}, class, x.name), x.t + 1, x.c}
+}
+
+// filled is a target of Expand with a first size and so many axes that keep theirs, which exporters state as −1 and then replace by 1.
+func (e *encoder) filled(first string, more int) string {
+	parts, open, ones := []string{first}, []int64{-1}, []int64{1}
+	for range more {
+		parts, open, ones = append(parts, e.list("size", -1)), append(open, -1), append(ones, 1)
+	}
+	list := e.op("Concat", ir.Attrs{"axis": ir.IntAttr(0)}, parts...)
+	return e.op("Where", nil, e.op("Equal", nil, list, e.list("open", open...)), e.list("ones", ones...), list)
 }
 
 // residual is x + f(x) with a norm before f or after the sum, and sometimes a scale for each channel of f.
@@ -379,6 +397,9 @@ func (e *encoder) attend(x tokens, heads int) tokens {
 			shared--
 		}
 	}
+	if e.opset >= 23 && e.flip() {
+		return e.operator(x, heads, shared, d)
+	}
 	// q, k and v have shape (N, heads, T, d).
 	var q, k, v string
 	t := x.t
@@ -450,6 +471,71 @@ func (e *encoder) attend(x tokens, heads int) tokens {
 	}
 	mixed = e.shape(e.transpose(mixed, 0, 2, 1, 3), x.t, heads*d)
 	return e.project("out", tokens{mixed, x.t, heads * d}, x.c)
+}
+
+// operator is attention by the operator of that name, with heads in one axis or in their own.
+func (e *encoder) operator(x tokens, heads, shared, d int) tokens {
+	dv := 2 + e.IntN(3)
+	q, k := e.project("q", x, heads*d).name, e.project("k", x, shared*d).name
+	v := e.project("v", x, shared*dv).name
+	packed := e.flip()
+	if !packed {
+		q = e.transpose(e.shape(q, x.t, heads, d), 0, 2, 1, 3)
+		k = e.transpose(e.shape(k, x.t, shared, d), 0, 2, 1, 3)
+		v = e.transpose(e.shape(v, x.t, shared, dv), 0, 2, 1, 3)
+	}
+	if d%2 == 0 && e.chance(3) {
+		turned := d
+		if d > 2 && e.flip() {
+			turned = 2
+		}
+		sin, cos := e.param("sin", e.around(0, 1, x.t*turned/2), x.t, turned/2), e.param("cos", e.around(0, 1, x.t*turned/2), x.t, turned/2)
+		order := make([]int64, x.t)
+		for i := range order {
+			order[i] = int64(i)
+		}
+		at := e.fresh("order")
+		e.g.Weights[at] = ir.Ints64(order, 1, x.t)
+		at = e.op("Expand", nil, at, e.filled(e.batch(x.name), 1))
+		interleaved := int64(e.IntN(2))
+		for _, v := range []struct {
+			x     *string
+			heads int
+		}{{&q, heads}, {&k, shared}} {
+			attrs := ir.Attrs{"interleaved": ir.IntAttr(interleaved)}
+			if packed || e.flip() {
+				attrs["num_heads"] = ir.IntAttr(int64(v.heads))
+			}
+			if turned < d || e.flip() {
+				attrs["rotary_embedding_dim"] = ir.IntAttr(int64(turned))
+			}
+			*v.x = e.op("RotaryEmbedding", attrs, *v.x, cos, sin, at)
+		}
+	}
+	attrs := ir.Attrs{}
+	if packed {
+		attrs["q_num_heads"], attrs["kv_num_heads"] = ir.IntAttr(int64(heads)), ir.IntAttr(int64(shared))
+	}
+	if e.chance(3) {
+		attrs["scale"] = ir.FloatAttr(0.4)
+	}
+	if e.chance(4) {
+		attrs["softcap"] = ir.FloatAttr(2)
+	}
+	inputs := []string{q, k, v}
+	switch {
+	case e.chance(4):
+		attrs["is_causal"] = ir.IntAttr(1)
+	case e.chance(4):
+		inputs = append(inputs, e.causal(x.t))
+	case e.chance(4): // a bias by head
+		inputs = append(inputs, e.param("relative", e.around(0, 0.5, heads*x.t*x.t), heads, x.t, x.t))
+	}
+	y := e.op("Attention", attrs, inputs...)
+	if !packed {
+		y = e.shape(e.transpose(y, 0, 2, 1, 3), x.t, heads*dv)
+	}
+	return e.project("out", tokens{y, x.t, heads * dv}, x.c)
 }
 
 // features is attention among the features of each head, whose number is then part of every sum, as XCiT does.

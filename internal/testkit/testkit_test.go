@@ -58,7 +58,7 @@ func TestRandomEncoderHasTheShapesItStates(t *testing.T) {
 		}
 	}
 	for _, op := range []string{"Conv", "Gather", "Expand", "Concat", "Shape", "LayerNormalization", "ReduceMean", "Sub", "Pow", "Sqrt", "Div", "Reciprocal", "MatMul",
-		"Gemm", "Split", "Slice", "Softmax", "Erf", "Gelu", "Tanh", "Relu", "Sigmoid", "Neg", "Unsqueeze", "Squeeze"} {
+		"Gemm", "Split", "Slice", "Softmax", "Erf", "Gelu", "Tanh", "Relu", "Sigmoid", "Neg", "Unsqueeze", "Squeeze", "Where", "Attention", "RotaryEmbedding"} {
 		if ops[op] == 0 {
 			t.Errorf("no %s in 400 networks", op)
 		}
