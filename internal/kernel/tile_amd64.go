@@ -7,22 +7,22 @@ package kernel
 // dotAVX512_8x16 is Dot for 8 rows and 16 columns, of which mask keeps the last ones.
 //
 //go:noescape
-func dotAVX512_8x16(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+func dotAVX512_8x16(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 
 // dotAVX512_8x32 is Dot for 8 rows and 32 columns, of which mask keeps the last ones.
 //
 //go:noescape
-func dotAVX512_8x32(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+func dotAVX512_8x32(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 
 // dotAVX512_8x48 is Dot for 8 rows and 48 columns, of which mask keeps the last ones.
 //
 //go:noescape
-func dotAVX512_8x48(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+func dotAVX512_8x48(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 
 // dotAVX2_6x16 is Dot for 6 rows and 16 columns, of which mask keeps the last ones.
 //
 //go:noescape
-func dotAVX2_6x16(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+func dotAVX2_6x16(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 
 // outerAVX512_24x16 is Outer for up to 24 rows and 16 columns, of which mask keeps the last ones.
 //

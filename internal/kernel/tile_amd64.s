@@ -4,11 +4,11 @@
 
 #include "textflag.h"
 
-// func dotAVX512_8x16(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+// func dotAVX512_8x16(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·dotAVX512_8x16(SB), NOSPLIT, $0-73
-	MOVQ      a+16(FP), R12
-	MOVQ      aRow+24(FP), R13
+TEXT ·dotAVX512_8x16(SB), NOSPLIT, $0-88
+	MOVQ      a+32(FP), R12
+	MOVQ      aRow+40(FP), R13
 	MOVQ      (R13), AX
 	LEAQ      (R12)(AX*4), AX
 	MOVQ      8(R13), BX
@@ -41,13 +41,13 @@ TEXT ·dotAVX512_8x16(SB), NOSPLIT, $0-73
 	VPXORD    Z13, Z13, Z13
 	VPXORD    Z14, Z14, Z14
 	VPXORD    Z15, Z15, Z15
-	CMPB      add+72(FP), $0x00
-	JEQ       taps
-	MOVQ      mask+64(FP), R15
+	MOVQ      mask+80(FP), R15
 	VMOVDQU32 (R15), Z16
 	VPMOVD2M  Z16, K1
-	MOVQ      c+0(FP), R12
-	MOVQ      cRow+8(FP), R13
+	MOVQ      start+16(FP), R12
+	MOVQ      startRow+24(FP), R13
+	TESTQ     R12, R12
+	JEQ       taps
 	MOVQ      (R13), DI
 	VMOVUPS.Z (R12)(DI*4), K1, Z0
 	MOVQ      8(R13), DI
@@ -66,14 +66,14 @@ TEXT ·dotAVX512_8x16(SB), NOSPLIT, $0-73
 	VMOVUPS.Z (R12)(DI*4), K1, Z7
 
 taps:
-	MOVQ taps+32(FP), R12
-	MOVQ ntaps+40(FP), R13
-	MOVQ b+56(FP), SI
+	MOVQ taps+48(FP), R12
+	MOVQ ntaps+56(FP), R13
+	MOVQ b+72(FP), SI
 
 tap:
 	MOVQ (R12), DI
 	ADDQ $0x08, R12
-	MOVQ kc+48(FP), R15
+	MOVQ kc+64(FP), R15
 	SUBQ $0x04, R15
 	JLT  rest
 
@@ -154,7 +154,7 @@ next:
 	VADDPS    Z13, Z5, Z5
 	VADDPS    Z14, Z6, Z6
 	VADDPS    Z15, Z7, Z7
-	MOVQ      mask+64(FP), R15
+	MOVQ      mask+80(FP), R15
 	VMOVDQU32 (R15), Z16
 	VPMOVD2M  Z16, K1
 	MOVQ      c+0(FP), R12
@@ -178,11 +178,11 @@ next:
 	VZEROUPPER
 	RET
 
-// func dotAVX512_8x32(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+// func dotAVX512_8x32(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·dotAVX512_8x32(SB), NOSPLIT, $0-73
-	MOVQ      a+16(FP), R12
-	MOVQ      aRow+24(FP), R13
+TEXT ·dotAVX512_8x32(SB), NOSPLIT, $0-88
+	MOVQ      a+32(FP), R12
+	MOVQ      aRow+40(FP), R13
 	MOVQ      (R13), AX
 	LEAQ      (R12)(AX*4), AX
 	MOVQ      8(R13), BX
@@ -215,13 +215,13 @@ TEXT ·dotAVX512_8x32(SB), NOSPLIT, $0-73
 	VPXORD    Z13, Z13, Z13
 	VPXORD    Z14, Z14, Z14
 	VPXORD    Z15, Z15, Z15
-	CMPB      add+72(FP), $0x00
-	JEQ       taps
-	MOVQ      mask+64(FP), R15
+	MOVQ      mask+80(FP), R15
 	VMOVDQU32 (R15), Z16
 	VPMOVD2M  Z16, K1
-	MOVQ      c+0(FP), R12
-	MOVQ      cRow+8(FP), R13
+	MOVQ      start+16(FP), R12
+	MOVQ      startRow+24(FP), R13
+	TESTQ     R12, R12
+	JEQ       taps
 	MOVQ      (R13), DI
 	VMOVUPS   (R12)(DI*4), Z0
 	VMOVUPS.Z 64(R12)(DI*4), K1, Z1
@@ -248,14 +248,14 @@ TEXT ·dotAVX512_8x32(SB), NOSPLIT, $0-73
 	VMOVUPS.Z 64(R12)(DI*4), K1, Z15
 
 taps:
-	MOVQ taps+32(FP), R12
-	MOVQ ntaps+40(FP), R13
-	MOVQ b+56(FP), SI
+	MOVQ taps+48(FP), R12
+	MOVQ ntaps+56(FP), R13
+	MOVQ b+72(FP), SI
 
 tap:
 	MOVQ (R12), DI
 	ADDQ $0x08, R12
-	MOVQ kc+48(FP), R15
+	MOVQ kc+64(FP), R15
 	SUBQ $0x04, R15
 	JLT  rest
 
@@ -418,7 +418,7 @@ single:
 next:
 	DECQ      R13
 	JNE       tap
-	MOVQ      mask+64(FP), R15
+	MOVQ      mask+80(FP), R15
 	VMOVDQU32 (R15), Z16
 	VPMOVD2M  Z16, K1
 	MOVQ      c+0(FP), R12
@@ -450,11 +450,11 @@ next:
 	VZEROUPPER
 	RET
 
-// func dotAVX512_8x48(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+// func dotAVX512_8x48(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·dotAVX512_8x48(SB), NOSPLIT, $0-73
-	MOVQ      a+16(FP), R12
-	MOVQ      aRow+24(FP), R13
+TEXT ·dotAVX512_8x48(SB), NOSPLIT, $0-88
+	MOVQ      a+32(FP), R12
+	MOVQ      aRow+40(FP), R13
 	MOVQ      (R13), AX
 	LEAQ      (R12)(AX*4), AX
 	MOVQ      8(R13), BX
@@ -495,13 +495,13 @@ TEXT ·dotAVX512_8x48(SB), NOSPLIT, $0-73
 	VPXORD    Z21, Z21, Z21
 	VPXORD    Z22, Z22, Z22
 	VPXORD    Z23, Z23, Z23
-	CMPB      add+72(FP), $0x00
-	JEQ       taps
-	MOVQ      mask+64(FP), R15
+	MOVQ      mask+80(FP), R15
 	VMOVDQU32 (R15), Z24
 	VPMOVD2M  Z24, K1
-	MOVQ      c+0(FP), R12
-	MOVQ      cRow+8(FP), R13
+	MOVQ      start+16(FP), R12
+	MOVQ      startRow+24(FP), R13
+	TESTQ     R12, R12
+	JEQ       taps
 	MOVQ      (R13), DI
 	VMOVUPS   (R12)(DI*4), Z0
 	VMOVUPS   64(R12)(DI*4), Z1
@@ -536,14 +536,14 @@ TEXT ·dotAVX512_8x48(SB), NOSPLIT, $0-73
 	VMOVUPS.Z 128(R12)(DI*4), K1, Z23
 
 taps:
-	MOVQ taps+32(FP), R12
-	MOVQ ntaps+40(FP), R13
-	MOVQ b+56(FP), SI
+	MOVQ taps+48(FP), R12
+	MOVQ ntaps+56(FP), R13
+	MOVQ b+72(FP), SI
 
 tap:
 	MOVQ (R12), DI
 	ADDQ $0x08, R12
-	MOVQ kc+48(FP), R15
+	MOVQ kc+64(FP), R15
 	SUBQ $0x04, R15
 	JLT  rest
 
@@ -756,7 +756,7 @@ single:
 next:
 	DECQ      R13
 	JNE       tap
-	MOVQ      mask+64(FP), R15
+	MOVQ      mask+80(FP), R15
 	VMOVDQU32 (R15), Z24
 	VPMOVD2M  Z24, K1
 	MOVQ      c+0(FP), R12
@@ -796,11 +796,11 @@ next:
 	VZEROUPPER
 	RET
 
-// func dotAVX2_6x16(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+// func dotAVX2_6x16(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 // Requires: AVX, FMA3
-TEXT ·dotAVX2_6x16(SB), NOSPLIT, $0-73
-	MOVQ       a+16(FP), R12
-	MOVQ       aRow+24(FP), R13
+TEXT ·dotAVX2_6x16(SB), NOSPLIT, $0-88
+	MOVQ       a+32(FP), R12
+	MOVQ       aRow+40(FP), R13
 	MOVQ       (R13), AX
 	LEAQ       (R12)(AX*4), AX
 	MOVQ       8(R13), BX
@@ -825,13 +825,13 @@ TEXT ·dotAVX2_6x16(SB), NOSPLIT, $0-73
 	VXORPS     Y9, Y9, Y9
 	VXORPS     Y10, Y10, Y10
 	VXORPS     Y11, Y11, Y11
-	CMPB       add+72(FP), $0x00
-	JEQ        taps
-	MOVQ       mask+64(FP), R15
+	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y12
 	VMOVUPS    32(R15), Y13
-	MOVQ       c+0(FP), R12
-	MOVQ       cRow+8(FP), R13
+	MOVQ       start+16(FP), R12
+	MOVQ       startRow+24(FP), R13
+	TESTQ      R12, R12
+	JEQ        taps
 	MOVQ       (R13), DI
 	VMASKMOVPS (R12)(DI*4), Y12, Y0
 	VMASKMOVPS 32(R12)(DI*4), Y13, Y1
@@ -852,14 +852,14 @@ TEXT ·dotAVX2_6x16(SB), NOSPLIT, $0-73
 	VMASKMOVPS 32(R12)(DI*4), Y13, Y11
 
 taps:
-	MOVQ taps+32(FP), R12
-	MOVQ ntaps+40(FP), R13
-	MOVQ b+56(FP), SI
+	MOVQ taps+48(FP), R12
+	MOVQ ntaps+56(FP), R13
+	MOVQ b+72(FP), SI
 
 tap:
 	MOVQ (R12), DI
 	ADDQ $0x08, R12
-	MOVQ kc+48(FP), R15
+	MOVQ kc+64(FP), R15
 	SUBQ $0x04, R15
 	JLT  rest
 
@@ -982,7 +982,7 @@ single:
 next:
 	DECQ       R13
 	JNE        tap
-	MOVQ       mask+64(FP), R15
+	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y12
 	VMOVUPS    32(R15), Y13
 	MOVQ       c+0(FP), R12
