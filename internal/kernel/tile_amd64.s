@@ -19404,70 +19404,38 @@ sums:
 	VZEROUPPER
 	RET
 
-// func scaleShiftStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·scaleShiftStreamAVX512(SB), NOSPLIT, $0-72
-	MOVQ      mask+64(FP), R15
-	VMOVDQU32 (R15), Z11
-	VPMOVD2M  Z11, K1
-	MOVQ      p0+24(FP), R8
-	VMOVUPS.Z (R8), K1, Z8
-	MOVQ      p1+32(FP), R8
-	VMOVUPS.Z (R8), K1, Z9
-	MOVQ      p2+40(FP), R8
-	VMOVUPS.Z (R8), K1, Z10
-	VPXORD    Z12, Z12, Z12
-	MOVQ      y+0(FP), DI
-	MOVQ      x+8(FP), SI
-	MOVQ      dy+16(FP), DX
-	MOVQ      stride+48(FP), AX
-	MOVQ      rows+56(FP), CX
-	SUBQ      $0x04, CX
-	JLT       rest
+// func scaleShiftStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·scaleShiftStreamAVX512(SB), NOSPLIT, $0-64
+	MOVQ   p0+24(FP), BX
+	MOVQ   p1+32(FP), R8
+	MOVQ   p2+40(FP), R11
+	VPXORD Z12, Z12, Z12
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   dy+16(FP), DX
+	MOVQ   stride+48(FP), AX
+	MOVQ   rows+56(FP), CX
 
-four:
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	SUBQ      $0x04, CX
-	JGE       four
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ $0x04, CX
-	JEQ  sums
-
-one:
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	DECQ      CX
-	JNE       one
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Z8
+	VMOVUPS  (R8)(R10*1), Z9
+	VMOVUPS  (R11)(R10*1), Z10
+	VMOVUPS  (SI)(R10*1), Z13
+	VMULPS   Z8, Z13, Z13
+	VADDPS   Z9, Z13, Z13
+	VMOVNTPS Z13, (DI)(R10*1)
+	ADDQ     $0x40, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -19543,75 +19511,39 @@ sums:
 	VZEROUPPER
 	RET
 
-// func scaleShiftReluStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·scaleShiftReluStreamAVX512(SB), NOSPLIT, $0-72
-	MOVQ      mask+64(FP), R15
-	VMOVDQU32 (R15), Z11
-	VPMOVD2M  Z11, K1
-	MOVQ      p0+24(FP), R8
-	VMOVUPS.Z (R8), K1, Z8
-	MOVQ      p1+32(FP), R8
-	VMOVUPS.Z (R8), K1, Z9
-	MOVQ      p2+40(FP), R8
-	VMOVUPS.Z (R8), K1, Z10
-	VPXORD    Z12, Z12, Z12
-	MOVQ      y+0(FP), DI
-	MOVQ      x+8(FP), SI
-	MOVQ      dy+16(FP), DX
-	MOVQ      stride+48(FP), AX
-	MOVQ      rows+56(FP), CX
-	SUBQ      $0x04, CX
-	JLT       rest
+// func scaleShiftReluStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·scaleShiftReluStreamAVX512(SB), NOSPLIT, $0-64
+	MOVQ   p0+24(FP), BX
+	MOVQ   p1+32(FP), R8
+	MOVQ   p2+40(FP), R11
+	VPXORD Z12, Z12, Z12
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   dy+16(FP), DX
+	MOVQ   stride+48(FP), AX
+	MOVQ   rows+56(FP), CX
 
-four:
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMAXPS    Z13, Z12, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMAXPS    Z13, Z12, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMAXPS    Z13, Z12, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMAXPS    Z13, Z12, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	SUBQ      $0x04, CX
-	JGE       four
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ $0x04, CX
-	JEQ  sums
-
-one:
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMAXPS    Z13, Z12, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	DECQ      CX
-	JNE       one
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Z8
+	VMOVUPS  (R8)(R10*1), Z9
+	VMOVUPS  (R11)(R10*1), Z10
+	VMOVUPS  (SI)(R10*1), Z13
+	VMULPS   Z8, Z13, Z13
+	VADDPS   Z9, Z13, Z13
+	VMAXPS   Z13, Z12, Z13
+	VMOVNTPS Z13, (DI)(R10*1)
+	ADDQ     $0x40, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -19702,90 +19634,41 @@ sums:
 	VZEROUPPER
 	RET
 
-// func scaleTwoStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·scaleTwoStreamAVX512(SB), NOSPLIT, $0-72
-	MOVQ      mask+64(FP), R15
-	VMOVDQU32 (R15), Z11
-	VPMOVD2M  Z11, K1
-	MOVQ      p0+24(FP), R8
-	VMOVUPS.Z (R8), K1, Z8
-	MOVQ      p1+32(FP), R8
-	VMOVUPS.Z (R8), K1, Z9
-	MOVQ      p2+40(FP), R8
-	VMOVUPS.Z (R8), K1, Z10
-	VPXORD    Z12, Z12, Z12
-	MOVQ      y+0(FP), DI
-	MOVQ      x+8(FP), SI
-	MOVQ      dy+16(FP), DX
-	MOVQ      stride+48(FP), AX
-	MOVQ      rows+56(FP), CX
-	SUBQ      $0x04, CX
-	JLT       rest
+// func scaleTwoStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·scaleTwoStreamAVX512(SB), NOSPLIT, $0-64
+	MOVQ   p0+24(FP), BX
+	MOVQ   p1+32(FP), R8
+	MOVQ   p2+40(FP), R11
+	VPXORD Z12, Z12, Z12
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   dy+16(FP), DX
+	MOVQ   stride+48(FP), AX
+	MOVQ   rows+56(FP), CX
 
-four:
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMOVUPS.Z (DX), K1, Z14
-	ADDQ      AX, DX
-	VMULPS    Z8, Z14, Z14
-	VMULPS    Z9, Z13, Z13
-	VADDPS    Z13, Z14, Z13
-	VADDPS    Z10, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMOVUPS.Z (DX), K1, Z14
-	ADDQ      AX, DX
-	VMULPS    Z8, Z14, Z14
-	VMULPS    Z9, Z13, Z13
-	VADDPS    Z13, Z14, Z13
-	VADDPS    Z10, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMOVUPS.Z (DX), K1, Z14
-	ADDQ      AX, DX
-	VMULPS    Z8, Z14, Z14
-	VMULPS    Z9, Z13, Z13
-	VADDPS    Z13, Z14, Z13
-	VADDPS    Z10, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMOVUPS.Z (DX), K1, Z14
-	ADDQ      AX, DX
-	VMULPS    Z8, Z14, Z14
-	VMULPS    Z9, Z13, Z13
-	VADDPS    Z13, Z14, Z13
-	VADDPS    Z10, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	SUBQ      $0x04, CX
-	JGE       four
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ $0x04, CX
-	JEQ  sums
-
-one:
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMOVUPS.Z (DX), K1, Z14
-	ADDQ      AX, DX
-	VMULPS    Z8, Z14, Z14
-	VMULPS    Z9, Z13, Z13
-	VADDPS    Z13, Z14, Z13
-	VADDPS    Z10, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	DECQ      CX
-	JNE       one
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Z8
+	VMOVUPS  (R8)(R10*1), Z9
+	VMOVUPS  (R11)(R10*1), Z10
+	VMOVUPS  (SI)(R10*1), Z13
+	VMOVUPS  (DX)(R10*1), Z14
+	VMULPS   Z8, Z14, Z14
+	VMULPS   Z9, Z13, Z13
+	VADDPS   Z13, Z14, Z13
+	VADDPS   Z10, Z13, Z13
+	VMOVNTPS Z13, (DI)(R10*1)
+	ADDQ     $0x40, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -22908,68 +22791,41 @@ sums:
 	VZEROUPPER
 	RET
 
-// func clampForwardStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·clampForwardStreamAVX512(SB), NOSPLIT, $0-128
-	MOVQ         mask+120(FP), R15
-	VMOVDQU32    (R15), Z11
-	VPMOVD2M     Z11, K1
-	MOVQ         p0+32(FP), R8
-	VMOVUPS.Z    (R8), K1, Z6
+// func clampForwardStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·clampForwardStreamAVX512(SB), NOSPLIT, $0-96
+	MOVQ         p0+32(FP), BX
 	MOVQ         p1+40(FP), R8
-	VMOVUPS.Z    (R8), K1, Z7
-	VBROADCASTSS lo+88(FP), Z3
-	VBROADCASTSS hi+92(FP), Z4
+	VBROADCASTSS lo+72(FP), Z3
+	VBROADCASTSS hi+76(FP), Z4
 	MOVQ         y+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         dy+16(FP), DX
 	MOVQ         add+24(FP), R9
-	MOVQ         stride+96(FP), AX
-	MOVQ         rows+104(FP), CX
-	MOVQ         ahead+112(FP), R10
-	VPXORD       Z12, Z12, Z12
-	VPXORD       Z13, Z13, Z13
-	VPXORD       Z14, Z14, Z14
-	VPXORD       Z15, Z15, Z15
-	SUBQ         $0x02, CX
-	JLT          rest
+	MOVQ         stride+80(FP), AX
+	MOVQ         rows+88(FP), CX
 
-two:
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMULPS     Z6, Z0, Z0
-	VADDPS     Z7, Z0, Z0
-	VMAXPS     Z0, Z3, Z0
-	VMINPS     Z0, Z4, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMULPS     Z6, Z0, Z0
-	VADDPS     Z7, Z0, Z0
-	VMAXPS     Z0, Z3, Z0
-	VMINPS     Z0, Z4, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x02, CX
-	JGE        two
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ       $0x02, CX
-	JEQ        sums
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMULPS     Z6, Z0, Z0
-	VADDPS     Z7, Z0, Z0
-	VMAXPS     Z0, Z3, Z0
-	VMINPS     Z0, Z4, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Z6
+	VMOVUPS  (R8)(R10*1), Z7
+	VMOVUPS  (SI)(R10*1), Z0
+	VMULPS   Z6, Z0, Z0
+	VADDPS   Z7, Z0, Z0
+	VMAXPS   Z0, Z3, Z0
+	VMINPS   Z0, Z4, Z0
+	VMOVNTPS Z0, (DI)(R10*1)
+	ADDQ     $0x40, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	ADDQ     AX, R9
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -23050,80 +22906,43 @@ sums:
 	VZEROUPPER
 	RET
 
-// func clampForwardAddStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·clampForwardAddStreamAVX512(SB), NOSPLIT, $0-128
-	MOVQ         mask+120(FP), R15
-	VMOVDQU32    (R15), Z11
-	VPMOVD2M     Z11, K1
-	MOVQ         p0+32(FP), R8
-	VMOVUPS.Z    (R8), K1, Z6
+// func clampForwardAddStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·clampForwardAddStreamAVX512(SB), NOSPLIT, $0-96
+	MOVQ         p0+32(FP), BX
 	MOVQ         p1+40(FP), R8
-	VMOVUPS.Z    (R8), K1, Z7
-	VBROADCASTSS lo+88(FP), Z3
-	VBROADCASTSS hi+92(FP), Z4
+	VBROADCASTSS lo+72(FP), Z3
+	VBROADCASTSS hi+76(FP), Z4
 	MOVQ         y+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         dy+16(FP), DX
 	MOVQ         add+24(FP), R9
-	MOVQ         stride+96(FP), AX
-	MOVQ         rows+104(FP), CX
-	MOVQ         ahead+112(FP), R10
-	VPXORD       Z12, Z12, Z12
-	VPXORD       Z13, Z13, Z13
-	VPXORD       Z14, Z14, Z14
-	VPXORD       Z15, Z15, Z15
-	SUBQ         $0x02, CX
-	JLT          rest
+	MOVQ         stride+80(FP), AX
+	MOVQ         rows+88(FP), CX
 
-two:
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMOVUPS.Z  (R9), K1, Z2
-	PREFETCHT0 (R9)(R10*1)
-	ADDQ       AX, R9
-	VMULPS     Z6, Z0, Z0
-	VADDPS     Z7, Z0, Z0
-	VADDPS     Z2, Z0, Z0
-	VMAXPS     Z0, Z3, Z0
-	VMINPS     Z0, Z4, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMOVUPS.Z  (R9), K1, Z2
-	PREFETCHT0 (R9)(R10*1)
-	ADDQ       AX, R9
-	VMULPS     Z6, Z0, Z0
-	VADDPS     Z7, Z0, Z0
-	VADDPS     Z2, Z0, Z0
-	VMAXPS     Z0, Z3, Z0
-	VMINPS     Z0, Z4, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x02, CX
-	JGE        two
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ       $0x02, CX
-	JEQ        sums
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMOVUPS.Z  (R9), K1, Z2
-	PREFETCHT0 (R9)(R10*1)
-	ADDQ       AX, R9
-	VMULPS     Z6, Z0, Z0
-	VADDPS     Z7, Z0, Z0
-	VADDPS     Z2, Z0, Z0
-	VMAXPS     Z0, Z3, Z0
-	VMINPS     Z0, Z4, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Z6
+	VMOVUPS  (R8)(R10*1), Z7
+	VMOVUPS  (SI)(R10*1), Z0
+	VMOVUPS  (R9)(R10*1), Z2
+	VMULPS   Z6, Z0, Z0
+	VADDPS   Z7, Z0, Z0
+	VADDPS   Z2, Z0, Z0
+	VMAXPS   Z0, Z3, Z0
+	VMINPS   Z0, Z4, Z0
+	VMOVNTPS Z0, (DI)(R10*1)
+	ADDQ     $0x40, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	ADDQ     AX, R9
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -23528,101 +23347,54 @@ sums:
 	VZEROUPPER
 	RET
 
-// func clampGradStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·clampGradStreamAVX512(SB), NOSPLIT, $0-128
-	MOVQ         mask+120(FP), R15
-	VMOVDQU32    (R15), Z11
-	VPMOVD2M     Z11, K1
-	MOVQ         p0+32(FP), R8
-	VMOVUPS.Z    (R8), K1, Z6
+// func clampGradStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·clampGradStreamAVX512(SB), NOSPLIT, $0-96
+	MOVQ         p0+32(FP), BX
 	MOVQ         p1+40(FP), R8
-	VMOVUPS.Z    (R8), K1, Z7
-	MOVQ         p2+48(FP), R8
-	VMOVUPS.Z    (R8), K1, Z8
-	MOVQ         p3+56(FP), R8
-	VMOVUPS.Z    (R8), K1, Z9
-	MOVQ         p4+64(FP), R8
-	VMOVUPS.Z    (R8), K1, Z10
-	VBROADCASTSS lo+88(FP), Z3
-	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         p2+48(FP), R11
+	MOVQ         p3+56(FP), R12
+	MOVQ         p4+64(FP), R13
+	VBROADCASTSS lo+72(FP), Z3
+	VBROADCASTSS hi+76(FP), Z4
 	MOVQ         y+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         dy+16(FP), DX
 	MOVQ         add+24(FP), R9
-	MOVQ         stride+96(FP), AX
-	MOVQ         rows+104(FP), CX
-	MOVQ         ahead+112(FP), R10
-	VPXORD       Z12, Z12, Z12
-	VPXORD       Z13, Z13, Z13
-	VPXORD       Z14, Z14, Z14
-	VPXORD       Z15, Z15, Z15
-	SUBQ         $0x02, CX
-	JLT          rest
+	MOVQ         stride+80(FP), AX
+	MOVQ         rows+88(FP), CX
 
-two:
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMOVUPS.Z  (DX), K1, Z1
-	PREFETCHT0 (DX)(R10*1)
-	ADDQ       AX, DX
-	VMULPS     Z6, Z0, Z2
-	VADDPS     Z7, Z2, Z2
-	VCMPPS     $0x1e, Z3, Z2, K2
-	VCMPPS     $0x12, Z4, Z2, K3
-	KANDW      K2, K3, K2
-	VMOVUPS.Z  Z1, K2, Z1
-	VMULPS     Z8, Z1, Z1
-	VMULPS     Z9, Z0, Z0
-	VADDPS     Z0, Z1, Z0
-	VADDPS     Z10, Z0, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMOVUPS.Z  (DX), K1, Z1
-	PREFETCHT0 (DX)(R10*1)
-	ADDQ       AX, DX
-	VMULPS     Z6, Z0, Z2
-	VADDPS     Z7, Z2, Z2
-	VCMPPS     $0x1e, Z3, Z2, K2
-	VCMPPS     $0x12, Z4, Z2, K3
-	KANDW      K2, K3, K2
-	VMOVUPS.Z  Z1, K2, Z1
-	VMULPS     Z8, Z1, Z1
-	VMULPS     Z9, Z0, Z0
-	VADDPS     Z0, Z1, Z0
-	VADDPS     Z10, Z0, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x02, CX
-	JGE        two
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ       $0x02, CX
-	JEQ        sums
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMOVUPS.Z  (DX), K1, Z1
-	PREFETCHT0 (DX)(R10*1)
-	ADDQ       AX, DX
-	VMULPS     Z6, Z0, Z2
-	VADDPS     Z7, Z2, Z2
-	VCMPPS     $0x1e, Z3, Z2, K2
-	VCMPPS     $0x12, Z4, Z2, K3
-	KANDW      K2, K3, K2
-	VMOVUPS.Z  Z1, K2, Z1
-	VMULPS     Z8, Z1, Z1
-	VMULPS     Z9, Z0, Z0
-	VADDPS     Z0, Z1, Z0
-	VADDPS     Z10, Z0, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-
-sums:
+vector:
+	VMOVUPS   (BX)(R10*1), Z6
+	VMOVUPS   (R8)(R10*1), Z7
+	VMOVUPS   (R11)(R10*1), Z8
+	VMOVUPS   (R12)(R10*1), Z9
+	VMOVUPS   (R13)(R10*1), Z10
+	VMOVUPS   (SI)(R10*1), Z0
+	VMOVUPS   (DX)(R10*1), Z1
+	VMULPS    Z6, Z0, Z2
+	VADDPS    Z7, Z2, Z2
+	VCMPPS    $0x1e, Z3, Z2, K2
+	VCMPPS    $0x12, Z4, Z2, K3
+	KANDW     K2, K3, K2
+	VMOVUPS.Z Z1, K2, Z1
+	VMULPS    Z8, Z1, Z1
+	VMULPS    Z9, Z0, Z0
+	VADDPS    Z0, Z1, Z0
+	VADDPS    Z10, Z0, Z0
+	VMOVNTPS  Z0, (DI)(R10*1)
+	ADDQ      $0x40, R10
+	CMPQ      R10, AX
+	JLT       vector
+	ADDQ      AX, DI
+	ADDQ      AX, SI
+	ADDQ      AX, DX
+	ADDQ      AX, R9
+	DECQ      CX
+	JNE       row
 	VZEROUPPER
 	RET
 
@@ -24286,69 +24058,38 @@ sums:
 	VZEROUPPER
 	RET
 
-// func scaleShiftStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// func scaleShiftStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
 // Requires: AVX
-TEXT ·scaleShiftStreamAVX2(SB), NOSPLIT, $0-72
-	MOVQ       mask+64(FP), R15
-	VMOVUPS    (R15), Y11
-	MOVQ       p0+24(FP), R8
-	VMASKMOVPS (R8), Y11, Y8
-	MOVQ       p1+32(FP), R8
-	VMASKMOVPS (R8), Y11, Y9
-	MOVQ       p2+40(FP), R8
-	VMASKMOVPS (R8), Y11, Y10
-	VXORPS     Y12, Y12, Y12
-	MOVQ       y+0(FP), DI
-	MOVQ       x+8(FP), SI
-	MOVQ       dy+16(FP), DX
-	MOVQ       stride+48(FP), AX
-	MOVQ       rows+56(FP), CX
-	SUBQ       $0x04, CX
-	JLT        rest
+TEXT ·scaleShiftStreamAVX2(SB), NOSPLIT, $0-64
+	MOVQ   p0+24(FP), BX
+	MOVQ   p1+32(FP), R8
+	MOVQ   p2+40(FP), R11
+	VXORPS Y12, Y12, Y12
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   dy+16(FP), DX
+	MOVQ   stride+48(FP), AX
+	MOVQ   rows+56(FP), CX
 
-four:
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x04, CX
-	JGE        four
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ $0x04, CX
-	JEQ  sums
-
-one:
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	DECQ       CX
-	JNE        one
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Y8
+	VMOVUPS  (R8)(R10*1), Y9
+	VMOVUPS  (R11)(R10*1), Y10
+	VMOVUPS  (SI)(R10*1), Y13
+	VMULPS   Y8, Y13, Y13
+	VADDPS   Y9, Y13, Y13
+	VMOVNTPS Y13, (DI)(R10*1)
+	ADDQ     $0x20, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -24423,74 +24164,39 @@ sums:
 	VZEROUPPER
 	RET
 
-// func scaleShiftReluStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// func scaleShiftReluStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
 // Requires: AVX
-TEXT ·scaleShiftReluStreamAVX2(SB), NOSPLIT, $0-72
-	MOVQ       mask+64(FP), R15
-	VMOVUPS    (R15), Y11
-	MOVQ       p0+24(FP), R8
-	VMASKMOVPS (R8), Y11, Y8
-	MOVQ       p1+32(FP), R8
-	VMASKMOVPS (R8), Y11, Y9
-	MOVQ       p2+40(FP), R8
-	VMASKMOVPS (R8), Y11, Y10
-	VXORPS     Y12, Y12, Y12
-	MOVQ       y+0(FP), DI
-	MOVQ       x+8(FP), SI
-	MOVQ       dy+16(FP), DX
-	MOVQ       stride+48(FP), AX
-	MOVQ       rows+56(FP), CX
-	SUBQ       $0x04, CX
-	JLT        rest
+TEXT ·scaleShiftReluStreamAVX2(SB), NOSPLIT, $0-64
+	MOVQ   p0+24(FP), BX
+	MOVQ   p1+32(FP), R8
+	MOVQ   p2+40(FP), R11
+	VXORPS Y12, Y12, Y12
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   dy+16(FP), DX
+	MOVQ   stride+48(FP), AX
+	MOVQ   rows+56(FP), CX
 
-four:
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMAXPS     Y13, Y12, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMAXPS     Y13, Y12, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMAXPS     Y13, Y12, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMAXPS     Y13, Y12, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x04, CX
-	JGE        four
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ $0x04, CX
-	JEQ  sums
-
-one:
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMAXPS     Y13, Y12, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	DECQ       CX
-	JNE        one
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Y8
+	VMOVUPS  (R8)(R10*1), Y9
+	VMOVUPS  (R11)(R10*1), Y10
+	VMOVUPS  (SI)(R10*1), Y13
+	VMULPS   Y8, Y13, Y13
+	VADDPS   Y9, Y13, Y13
+	VMAXPS   Y13, Y12, Y13
+	VMOVNTPS Y13, (DI)(R10*1)
+	ADDQ     $0x20, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -24580,89 +24286,41 @@ sums:
 	VZEROUPPER
 	RET
 
-// func scaleTwoStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// func scaleTwoStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
 // Requires: AVX
-TEXT ·scaleTwoStreamAVX2(SB), NOSPLIT, $0-72
-	MOVQ       mask+64(FP), R15
-	VMOVUPS    (R15), Y11
-	MOVQ       p0+24(FP), R8
-	VMASKMOVPS (R8), Y11, Y8
-	MOVQ       p1+32(FP), R8
-	VMASKMOVPS (R8), Y11, Y9
-	MOVQ       p2+40(FP), R8
-	VMASKMOVPS (R8), Y11, Y10
-	VXORPS     Y12, Y12, Y12
-	MOVQ       y+0(FP), DI
-	MOVQ       x+8(FP), SI
-	MOVQ       dy+16(FP), DX
-	MOVQ       stride+48(FP), AX
-	MOVQ       rows+56(FP), CX
-	SUBQ       $0x04, CX
-	JLT        rest
+TEXT ·scaleTwoStreamAVX2(SB), NOSPLIT, $0-64
+	MOVQ   p0+24(FP), BX
+	MOVQ   p1+32(FP), R8
+	MOVQ   p2+40(FP), R11
+	VXORPS Y12, Y12, Y12
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   dy+16(FP), DX
+	MOVQ   stride+48(FP), AX
+	MOVQ   rows+56(FP), CX
 
-four:
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y14
-	ADDQ       AX, DX
-	VMULPS     Y8, Y14, Y14
-	VMULPS     Y9, Y13, Y13
-	VADDPS     Y13, Y14, Y13
-	VADDPS     Y10, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y14
-	ADDQ       AX, DX
-	VMULPS     Y8, Y14, Y14
-	VMULPS     Y9, Y13, Y13
-	VADDPS     Y13, Y14, Y13
-	VADDPS     Y10, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y14
-	ADDQ       AX, DX
-	VMULPS     Y8, Y14, Y14
-	VMULPS     Y9, Y13, Y13
-	VADDPS     Y13, Y14, Y13
-	VADDPS     Y10, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y14
-	ADDQ       AX, DX
-	VMULPS     Y8, Y14, Y14
-	VMULPS     Y9, Y13, Y13
-	VADDPS     Y13, Y14, Y13
-	VADDPS     Y10, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x04, CX
-	JGE        four
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ $0x04, CX
-	JEQ  sums
-
-one:
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y14
-	ADDQ       AX, DX
-	VMULPS     Y8, Y14, Y14
-	VMULPS     Y9, Y13, Y13
-	VADDPS     Y13, Y14, Y13
-	VADDPS     Y10, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	DECQ       CX
-	JNE        one
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Y8
+	VMOVUPS  (R8)(R10*1), Y9
+	VMOVUPS  (R11)(R10*1), Y10
+	VMOVUPS  (SI)(R10*1), Y13
+	VMOVUPS  (DX)(R10*1), Y14
+	VMULPS   Y8, Y14, Y14
+	VMULPS   Y9, Y13, Y13
+	VADDPS   Y13, Y14, Y13
+	VADDPS   Y10, Y13, Y13
+	VMOVNTPS Y13, (DI)(R10*1)
+	ADDQ     $0x20, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -27759,67 +27417,41 @@ sums:
 	VZEROUPPER
 	RET
 
-// func clampForwardStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
-// Requires: AVX, MMX+
-TEXT ·clampForwardStreamAVX2(SB), NOSPLIT, $0-128
-	MOVQ         mask+120(FP), R15
-	VMOVUPS      (R15), Y11
-	MOVQ         p0+32(FP), R8
-	VMASKMOVPS   (R8), Y11, Y6
+// func clampForwardStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
+// Requires: AVX
+TEXT ·clampForwardStreamAVX2(SB), NOSPLIT, $0-96
+	MOVQ         p0+32(FP), BX
 	MOVQ         p1+40(FP), R8
-	VMASKMOVPS   (R8), Y11, Y7
-	VBROADCASTSS lo+88(FP), Y3
-	VBROADCASTSS hi+92(FP), Y4
+	VBROADCASTSS lo+72(FP), Y3
+	VBROADCASTSS hi+76(FP), Y4
 	MOVQ         y+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         dy+16(FP), DX
 	MOVQ         add+24(FP), R9
-	MOVQ         stride+96(FP), AX
-	MOVQ         rows+104(FP), CX
-	MOVQ         ahead+112(FP), R10
-	VXORPS       Y12, Y12, Y12
-	VXORPS       Y13, Y13, Y13
-	VXORPS       Y14, Y14, Y14
-	VXORPS       Y15, Y15, Y15
-	SUBQ         $0x02, CX
-	JLT          rest
+	MOVQ         stride+80(FP), AX
+	MOVQ         rows+88(FP), CX
 
-two:
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMULPS     Y6, Y0, Y0
-	VADDPS     Y7, Y0, Y0
-	VMAXPS     Y0, Y3, Y0
-	VMINPS     Y0, Y4, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMULPS     Y6, Y0, Y0
-	VADDPS     Y7, Y0, Y0
-	VMAXPS     Y0, Y3, Y0
-	VMINPS     Y0, Y4, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x02, CX
-	JGE        two
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ       $0x02, CX
-	JEQ        sums
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMULPS     Y6, Y0, Y0
-	VADDPS     Y7, Y0, Y0
-	VMAXPS     Y0, Y3, Y0
-	VMINPS     Y0, Y4, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Y6
+	VMOVUPS  (R8)(R10*1), Y7
+	VMOVUPS  (SI)(R10*1), Y0
+	VMULPS   Y6, Y0, Y0
+	VADDPS   Y7, Y0, Y0
+	VMAXPS   Y0, Y3, Y0
+	VMINPS   Y0, Y4, Y0
+	VMOVNTPS Y0, (DI)(R10*1)
+	ADDQ     $0x20, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	ADDQ     AX, R9
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -27899,79 +27531,43 @@ sums:
 	VZEROUPPER
 	RET
 
-// func clampForwardAddStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
-// Requires: AVX, MMX+
-TEXT ·clampForwardAddStreamAVX2(SB), NOSPLIT, $0-128
-	MOVQ         mask+120(FP), R15
-	VMOVUPS      (R15), Y11
-	MOVQ         p0+32(FP), R8
-	VMASKMOVPS   (R8), Y11, Y6
+// func clampForwardAddStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
+// Requires: AVX
+TEXT ·clampForwardAddStreamAVX2(SB), NOSPLIT, $0-96
+	MOVQ         p0+32(FP), BX
 	MOVQ         p1+40(FP), R8
-	VMASKMOVPS   (R8), Y11, Y7
-	VBROADCASTSS lo+88(FP), Y3
-	VBROADCASTSS hi+92(FP), Y4
+	VBROADCASTSS lo+72(FP), Y3
+	VBROADCASTSS hi+76(FP), Y4
 	MOVQ         y+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         dy+16(FP), DX
 	MOVQ         add+24(FP), R9
-	MOVQ         stride+96(FP), AX
-	MOVQ         rows+104(FP), CX
-	MOVQ         ahead+112(FP), R10
-	VXORPS       Y12, Y12, Y12
-	VXORPS       Y13, Y13, Y13
-	VXORPS       Y14, Y14, Y14
-	VXORPS       Y15, Y15, Y15
-	SUBQ         $0x02, CX
-	JLT          rest
+	MOVQ         stride+80(FP), AX
+	MOVQ         rows+88(FP), CX
 
-two:
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMASKMOVPS (R9), Y11, Y2
-	PREFETCHT0 (R9)(R10*1)
-	ADDQ       AX, R9
-	VMULPS     Y6, Y0, Y0
-	VADDPS     Y7, Y0, Y0
-	VADDPS     Y2, Y0, Y0
-	VMAXPS     Y0, Y3, Y0
-	VMINPS     Y0, Y4, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMASKMOVPS (R9), Y11, Y2
-	PREFETCHT0 (R9)(R10*1)
-	ADDQ       AX, R9
-	VMULPS     Y6, Y0, Y0
-	VADDPS     Y7, Y0, Y0
-	VADDPS     Y2, Y0, Y0
-	VMAXPS     Y0, Y3, Y0
-	VMINPS     Y0, Y4, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x02, CX
-	JGE        two
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ       $0x02, CX
-	JEQ        sums
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMASKMOVPS (R9), Y11, Y2
-	PREFETCHT0 (R9)(R10*1)
-	ADDQ       AX, R9
-	VMULPS     Y6, Y0, Y0
-	VADDPS     Y7, Y0, Y0
-	VADDPS     Y2, Y0, Y0
-	VMAXPS     Y0, Y3, Y0
-	VMINPS     Y0, Y4, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Y6
+	VMOVUPS  (R8)(R10*1), Y7
+	VMOVUPS  (SI)(R10*1), Y0
+	VMOVUPS  (R9)(R10*1), Y2
+	VMULPS   Y6, Y0, Y0
+	VADDPS   Y7, Y0, Y0
+	VADDPS   Y2, Y0, Y0
+	VMAXPS   Y0, Y3, Y0
+	VMINPS   Y0, Y4, Y0
+	VMOVNTPS Y0, (DI)(R10*1)
+	ADDQ     $0x20, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	ADDQ     AX, R9
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -28372,99 +27968,53 @@ sums:
 	VZEROUPPER
 	RET
 
-// func clampGradStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
-// Requires: AVX, MMX+
-TEXT ·clampGradStreamAVX2(SB), NOSPLIT, $0-128
-	MOVQ         mask+120(FP), R15
-	VMOVUPS      (R15), Y11
-	MOVQ         p0+32(FP), R8
-	VMASKMOVPS   (R8), Y11, Y6
+// func clampGradStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
+// Requires: AVX
+TEXT ·clampGradStreamAVX2(SB), NOSPLIT, $0-96
+	MOVQ         p0+32(FP), BX
 	MOVQ         p1+40(FP), R8
-	VMASKMOVPS   (R8), Y11, Y7
-	MOVQ         p2+48(FP), R8
-	VMASKMOVPS   (R8), Y11, Y8
-	MOVQ         p3+56(FP), R8
-	VMASKMOVPS   (R8), Y11, Y9
-	MOVQ         p4+64(FP), R8
-	VMASKMOVPS   (R8), Y11, Y10
-	VBROADCASTSS lo+88(FP), Y3
-	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         p2+48(FP), R11
+	MOVQ         p3+56(FP), R12
+	MOVQ         p4+64(FP), R13
+	VBROADCASTSS lo+72(FP), Y3
+	VBROADCASTSS hi+76(FP), Y4
 	MOVQ         y+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         dy+16(FP), DX
 	MOVQ         add+24(FP), R9
-	MOVQ         stride+96(FP), AX
-	MOVQ         rows+104(FP), CX
-	MOVQ         ahead+112(FP), R10
-	VXORPS       Y12, Y12, Y12
-	VXORPS       Y13, Y13, Y13
-	VXORPS       Y14, Y14, Y14
-	VXORPS       Y15, Y15, Y15
-	SUBQ         $0x02, CX
-	JLT          rest
+	MOVQ         stride+80(FP), AX
+	MOVQ         rows+88(FP), CX
 
-two:
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y1
-	PREFETCHT0 (DX)(R10*1)
-	ADDQ       AX, DX
-	VMULPS     Y6, Y0, Y2
-	VADDPS     Y7, Y2, Y2
-	VCMPPS     $0x1e, Y3, Y2, Y5
-	VANDPS     Y5, Y1, Y1
-	VCMPPS     $0x12, Y4, Y2, Y5
-	VANDPS     Y5, Y1, Y1
-	VMULPS     Y8, Y1, Y1
-	VMULPS     Y9, Y0, Y0
-	VADDPS     Y0, Y1, Y0
-	VADDPS     Y10, Y0, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y1
-	PREFETCHT0 (DX)(R10*1)
-	ADDQ       AX, DX
-	VMULPS     Y6, Y0, Y2
-	VADDPS     Y7, Y2, Y2
-	VCMPPS     $0x1e, Y3, Y2, Y5
-	VANDPS     Y5, Y1, Y1
-	VCMPPS     $0x12, Y4, Y2, Y5
-	VANDPS     Y5, Y1, Y1
-	VMULPS     Y8, Y1, Y1
-	VMULPS     Y9, Y0, Y0
-	VADDPS     Y0, Y1, Y0
-	VADDPS     Y10, Y0, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x02, CX
-	JGE        two
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ       $0x02, CX
-	JEQ        sums
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y1
-	PREFETCHT0 (DX)(R10*1)
-	ADDQ       AX, DX
-	VMULPS     Y6, Y0, Y2
-	VADDPS     Y7, Y2, Y2
-	VCMPPS     $0x1e, Y3, Y2, Y5
-	VANDPS     Y5, Y1, Y1
-	VCMPPS     $0x12, Y4, Y2, Y5
-	VANDPS     Y5, Y1, Y1
-	VMULPS     Y8, Y1, Y1
-	VMULPS     Y9, Y0, Y0
-	VADDPS     Y0, Y1, Y0
-	VADDPS     Y10, Y0, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Y6
+	VMOVUPS  (R8)(R10*1), Y7
+	VMOVUPS  (R11)(R10*1), Y8
+	VMOVUPS  (R12)(R10*1), Y9
+	VMOVUPS  (R13)(R10*1), Y10
+	VMOVUPS  (SI)(R10*1), Y0
+	VMOVUPS  (DX)(R10*1), Y1
+	VMULPS   Y6, Y0, Y2
+	VADDPS   Y7, Y2, Y2
+	VCMPPS   $0x1e, Y3, Y2, Y5
+	VANDPS   Y5, Y1, Y1
+	VCMPPS   $0x12, Y4, Y2, Y5
+	VANDPS   Y5, Y1, Y1
+	VMULPS   Y8, Y1, Y1
+	VMULPS   Y9, Y0, Y0
+	VADDPS   Y0, Y1, Y0
+	VADDPS   Y10, Y0, Y0
+	VMOVNTPS Y0, (DI)(R10*1)
+	ADDQ     $0x20, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	ADDQ     AX, R9
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
