@@ -59,6 +59,11 @@ func outerAVX512_8x48(c *float32, ldc int, a *float32, aStep int, aSeg int, b *f
 //go:noescape
 func outerAVX512_4x48(c *float32, ldc int, a *float32, aStep int, aSeg int, b *float32, bStep int, bSeg int, segs int, n int, rows int, mask *int32, add bool)
 
+// outerAVX2_6x16 is Outer for up to 6 rows and 16 columns, of which mask keeps the last ones.
+//
+//go:noescape
+func outerAVX2_6x16(c *float32, ldc int, a *float32, aStep int, aSeg int, b *float32, bStep int, bSeg int, segs int, n int, rows int, mask *int32, add bool)
+
 // outerAVX2_4x16 is Outer for up to 4 rows and 16 columns, of which mask keeps the last ones.
 //
 //go:noescape

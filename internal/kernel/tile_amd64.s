@@ -2221,6 +2221,131 @@ done:
 	VZEROUPPER
 	RET
 
+// func outerAVX2_6x16(c *float32, ldc int, a *float32, aStep int, aSeg int, b *float32, bStep int, bSeg int, segs int, n int, rows int, mask *int32, add bool)
+// Requires: AVX, FMA3
+TEXT ·outerAVX2_6x16(SB), NOSPLIT, $0-97
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
+	CMPB    add+96(FP), $0x00
+	JEQ     start
+	MOVQ    c+0(FP), CX
+	MOVQ    ldc+8(FP), DX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	CMPQ    rows+80(FP), $0x01
+	JEQ     start
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	VMOVUPS 32(CX), Y3
+	CMPQ    rows+80(FP), $0x02
+	JEQ     start
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	VMOVUPS 32(CX), Y5
+	CMPQ    rows+80(FP), $0x03
+	JEQ     start
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	VMOVUPS 32(CX), Y7
+	CMPQ    rows+80(FP), $0x04
+	JEQ     start
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	VMOVUPS 32(CX), Y9
+	CMPQ    rows+80(FP), $0x05
+	JEQ     start
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS 32(CX), Y11
+
+start:
+	MOVQ a+16(FP), R8
+	MOVQ aStep+24(FP), AX
+	MOVQ aSeg+32(FP), R10
+	MOVQ b+40(FP), R9
+	MOVQ bStep+48(FP), BX
+	MOVQ bSeg+56(FP), R11
+	MOVQ segs+64(FP), R12
+	MOVQ n+72(FP), R13
+
+segment:
+	MOVQ R8, SI
+	MOVQ R9, DI
+	MOVQ R13, R15
+
+pixel:
+	VMOVUPS      (DI), Y12
+	VMOVUPS      32(DI), Y13
+	VBROADCASTSS (SI), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS 4(SI), Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VFMADD231PS  Y14, Y13, Y3
+	VBROADCASTSS 8(SI), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS 12(SI), Y14
+	VFMADD231PS  Y14, Y12, Y6
+	VFMADD231PS  Y14, Y13, Y7
+	VBROADCASTSS 16(SI), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS 20(SI), Y14
+	VFMADD231PS  Y14, Y12, Y10
+	VFMADD231PS  Y14, Y13, Y11
+	ADDQ         AX, SI
+	ADDQ         BX, DI
+	DECQ         R15
+	JNE          pixel
+	ADDQ         R10, R8
+	ADDQ         R11, R9
+	DECQ         R12
+	JNE          segment
+	MOVQ         c+0(FP), CX
+	MOVQ         ldc+8(FP), DX
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	CMPQ         rows+80(FP), $0x01
+	JEQ          done
+	ADDQ         DX, CX
+	VMOVUPS      Y2, (CX)
+	VMOVUPS      Y3, 32(CX)
+	CMPQ         rows+80(FP), $0x02
+	JEQ          done
+	ADDQ         DX, CX
+	VMOVUPS      Y4, (CX)
+	VMOVUPS      Y5, 32(CX)
+	CMPQ         rows+80(FP), $0x03
+	JEQ          done
+	ADDQ         DX, CX
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y7, 32(CX)
+	CMPQ         rows+80(FP), $0x04
+	JEQ          done
+	ADDQ         DX, CX
+	VMOVUPS      Y8, (CX)
+	VMOVUPS      Y9, 32(CX)
+	CMPQ         rows+80(FP), $0x05
+	JEQ          done
+	ADDQ         DX, CX
+	VMOVUPS      Y10, (CX)
+	VMOVUPS      Y11, 32(CX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func outerAVX2_4x16(c *float32, ldc int, a *float32, aStep int, aSeg int, b *float32, bStep int, bSeg int, segs int, n int, rows int, mask *int32, add bool)
 // Requires: AVX, FMA3
 TEXT ·outerAVX2_4x16(SB), NOSPLIT, $0-97

@@ -86,6 +86,9 @@ func outerAsm(c []float32, ldc int, a []float32, aStep, aSeg int, b []float32, b
 	for r := 0; r < rows; {
 		pc, pa, left, tile := &c[r*ldc], &a[r], rows-r, 0
 		switch {
+		case active == avx2 && cols == nr && left > 4:
+			tile = 6
+			outerAVX2_6x16(pc, ldc4, pa, aStep, aSeg, &b[0], bStep, bSeg, segs, n, min(tile, left), mask, add)
 		case active == avx2:
 			tile = 4
 			outerAVX2_4x16(pc, ldc4, pa, aStep, aSeg, &b[0], bStep, bSeg, segs, n, min(tile, left), mask, add)
