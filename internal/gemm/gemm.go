@@ -18,7 +18,9 @@ const (
 	// sums are read and written.
 	blockK = 1024 // length of one block of the sums
 	blockM = 48   // rows of a
-	blockN = 240  // columns of b
+	blockN = 288  // columns of b
+	// stretchN is after how many columns of b the widths of panels begin anew. Sizes are often multiples of it, and halves of them are then as wide.
+	stretchN = 512
 	// padK is added to the row length of copied blocks, so that rows do not fall on the same cache sets.
 	padK = 16
 	// rowGrain is what the rows of a share are a multiple of: those of the tiles.
@@ -121,7 +123,7 @@ func grow[E any](s []E, n int) []E {
 func (j *job[T]) run() {
 	j.edges = append(j.edges[:0], 0)
 	for col := 0; col < j.n; {
-		col = min(j.n, col+kernel.PanelWidth[T](j.n-col))
+		col = min(j.n, col+j.width(col))
 		j.edges = append(j.edges, col)
 	}
 	workers := j.pool.Workers()
@@ -134,6 +136,11 @@ func (j *job[T]) run() {
 	j.copies = grow(j.copies, workers*(blockM*(blockK+padK)+kernel.Lanes))
 	j.cRow, j.aRow = grow(j.cRow, workers*blockM), grow(j.aRow, workers*blockM)
 	j.pool.ForWorker(j.across*j.down, 1, j.shareFn)
+}
+
+// width returns the width of the panel that starts at a column.
+func (j *job[T]) width(col int) int {
+	return kernel.PanelWidth[T](min(j.n-col, stretchN-col%stretchN))
 }
 
 // grid returns how many shares of an m×n matrix lie side by side and below each other: of the ways that give most workers a share
@@ -190,7 +197,7 @@ func (j *job[T]) share(worker, r0, r1, n0, n1 int) {
 				cRow[r], aRow[r] = r*j.ldc, r*lda
 			}
 			for col := n0; col < n1; {
-				nr := kernel.PanelWidth[T](j.n - col)
+				nr := j.width(col)
 				kernel.Dot(j.c[i*j.ldc+col:], cRow[:rows], a, aRow[:rows], taps[:], kc,
 					packed[(col-n0)*kc:], nr, min(nr, j.n-col), k0 > 0 || j.beta != 0)
 				col += nr
@@ -217,7 +224,7 @@ func (j *job[T]) scale(r0, r1, n0, n1 int) {
 func (j *job[T]) pack(dst []T, k0, kc, n0, n1 int) {
 	if j.transB {
 		for col := n0; col < n1; {
-			nr := kernel.PanelWidth[T](j.n - col)
+			nr := j.width(col)
 			j.turn(dst[(col-n0)*kc:], nr, min(nr, j.n-col), col, k0, kc)
 			col += nr
 		}
@@ -226,7 +233,7 @@ func (j *job[T]) pack(dst []T, k0, kc, n0, n1 int) {
 	for k := range kc { // row by row: jumping from row to row would keep the processor from reading ahead
 		row := j.b[(k0+k)*j.ldb:][:j.n]
 		for col := n0; col < n1; {
-			nr := kernel.PanelWidth[T](j.n - col)
+			nr := j.width(col)
 			cols := min(nr, j.n-col)
 			to := dst[(col-n0)*kc+k*nr:][:nr]
 			if j.alpha == 1 {
