@@ -307,27 +307,31 @@ func (j *job[T]) phase(f *phase, dst, src []T, n, part int) {
 				col += nr
 				continue
 			}
-			if f.k == 0 || bias {
-				j.fill(dst, dstRow, group*j.dstC+col, cols)
-			}
 			if f.k == 0 {
+				j.fill(dst, dstRow, group*j.dstC+col, cols)
 				col += nr
 				continue
 			}
 			panel := panels[col*f.k:]
 			c, a := dst[group*j.dstC+col:], src[group*j.srcC:]
-			add := bias
+			fresh := true
+			dot := func(k int, taps []int, kc int, panel []T) {
+				if fresh && bias {
+					kernel.DotFrom(c, dstRow, j.bias[group*j.dstC+col:][:cols], a[k:], srcRow, taps, kc, panel, nr, cols)
+				} else {
+					kernel.Dot(c, dstRow, a[k:], srcRow, taps, kc, panel, nr, cols, !fresh)
+				}
+				fresh = false
+			}
 			if taps := panelLen / (f.run * nr); taps > 0 {
 				for t := 0; t < len(f.taps); t += taps {
-					kernel.Dot(c, dstRow, a, srcRow, f.taps[t:min(t+taps, len(f.taps))], f.run, panel[t*f.run*nr:], nr, cols, add)
-					add = true
+					dot(0, f.taps[t:min(t+taps, len(f.taps))], f.run, panel[t*f.run*nr:])
 				}
 			} else {
 				runs := panelLen / nr
 				for t := range f.taps {
 					for k := 0; k < f.run; k += runs {
-						kernel.Dot(c, dstRow, a[k:], srcRow, f.taps[t:t+1], min(runs, f.run-k), panel[(t*f.run+k)*nr:], nr, cols, add)
-						add = true
+						dot(k, f.taps[t:t+1], min(runs, f.run-k), panel[(t*f.run+k)*nr:])
 					}
 				}
 			}

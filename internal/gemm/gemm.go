@@ -14,11 +14,17 @@ import (
 )
 
 const (
-	blockK = 256 // length of one block of the sums: a panel of b of this height fits the first-level cache
-	blockM = 96  // rows of a that are used with one panel before the next panel is read
-	blockN = 1024
+	// A block of b, packed, and one of a stay in the second-level cache while they are multiplied. The higher the blocks, the more rarely
+	// sums are read and written.
+	blockK = 1024 // length of one block of the sums
+	blockM = 48   // rows of a
+	blockN = 288  // columns of b
+	// stretchN is after how many columns of b the widths of panels begin anew. Sizes are often multiples of it, and halves of them are then as wide.
+	stretchN = 512
 	// padK is added to the row length of copied blocks, so that rows do not fall on the same cache sets.
 	padK = 16
+	// rowGrain is what the rows of a share are a multiple of: those of the tiles.
+	rowGrain = 8
 	// serial is the number of multiplications below which a second core does not pay.
 	serial = 1 << 14
 )
@@ -70,16 +76,17 @@ type job[T kernel.Float] struct {
 	a, b, c        []T
 	lda, ldb, ldc  int
 
-	packed   []T   // a block of op(b): panels of kc rows
-	copies   []T   // per worker, a block of op(a)
-	cRow     []int // of one block of rows
-	aRow     []int
-	k0, kc   int // the block of the sums
-	n0, nc   int // the block of columns
-	byColumn bool
+	packed []T   // per worker, a block of op(b): panels of kc rows
+	copies []T   // per worker, a block of op(a)
+	cRow   []int // per worker, of one block of rows
+	aRow   []int
+	blockK int
+	blockN int
+	edges  []int // the columns where panels start, and n
+	across int   // shares side by side
+	down   int   // shares below each other
 
-	scaleFn, tileFn func(worker, lo, hi int)
-	packFn, thinFn  func(worker, lo, hi int)
+	shareFn, thinFn func(worker, lo, hi int)
 }
 
 // jobs keeps idle jobs, by the size of their element.
@@ -95,7 +102,7 @@ func get[T kernel.Float]() *job[T] {
 		return j
 	}
 	j := new(job[T])
-	j.scaleFn, j.packFn, j.tileFn, j.thinFn = j.scale, j.pack, j.tiles, j.thinColumns
+	j.shareFn, j.thinFn = j.shares, j.thinColumns
 	return j
 }
 
@@ -112,77 +119,141 @@ func grow[E any](s []E, n int) []E {
 	return s[:n]
 }
 
+// run cuts c into a share for each worker. Each packs by itself what it needs of b, and so waits for nobody.
 func (j *job[T]) run() {
-	j.pool.ForWorker(j.m, max(1, serial/j.n), j.scaleFn)
-	if j.k == 0 || j.alpha == 0 {
+	j.edges = append(j.edges[:0], 0)
+	for col := 0; col < j.n; {
+		col = min(j.n, col+j.width(col))
+		j.edges = append(j.edges, col)
+	}
+	workers := j.pool.Workers()
+	j.across, j.down = grid(workers, j.m, j.n, len(j.edges)-1)
+	j.blockK, j.blockN = blockK, blockN
+	if j.copied() {
+		j.blockK, j.blockN = blockK/2, 2*blockN
+	}
+	j.packed = grow(j.packed, workers*(blockK*(blockN+kernel.Lanes)+kernel.Lanes))
+	j.copies = grow(j.copies, workers*(blockM*(blockK+padK)+kernel.Lanes))
+	j.cRow, j.aRow = grow(j.cRow, workers*blockM), grow(j.aRow, workers*blockM)
+	j.pool.ForWorker(j.across*j.down, 1, j.shareFn)
+}
+
+// width returns the width of the panel that starts at a column.
+func (j *job[T]) width(col int) int {
+	return kernel.PanelWidth[T](min(j.n-col, stretchN-col%stretchN))
+}
+
+// grid returns how many shares of an m×n matrix lie side by side and below each other: of the ways that give most workers a share
+// the one that reads least.
+func grid(workers, m, n, panels int) (across, down int) {
+	for x := 1; x <= min(workers, panels); x++ {
+		y := min(workers/x, (m+rowGrain-1)/rowGrain)
+		if more := x*y - across*down; more > 0 || more == 0 && n/x+m/y <= n/across+m/down {
+			across, down = x, y
+		}
+	}
+	return across, down
+}
+
+// shares computes shares lo to hi.
+func (j *job[T]) shares(worker, lo, hi int) {
+	panels, rows := len(j.edges)-1, (j.m+rowGrain-1)/rowGrain
+	for s := lo; s < hi; s++ {
+		x, y := s%j.across, s/j.across
+		r0, r1 := y*rows/j.down*rowGrain, min(j.m, (y+1)*rows/j.down*rowGrain)
+		p, end := x*panels/j.across, (x+1)*panels/j.across
+		for p < end {
+			q := p + 1
+			for q < end && j.edges[q+1]-j.edges[p] <= j.blockN {
+				q++
+			}
+			j.share(worker, r0, r1, j.edges[p], j.edges[q])
+			p = q
+		}
+	}
+}
+
+// share computes rows r0 to r1 and columns n0 to n1, which are whole panels.
+func (j *job[T]) share(worker, r0, r1, n0, n1 int) {
+	empty := j.k == 0 || j.alpha == 0
+	if j.beta != 1 && (j.beta != 0 || empty) {
+		j.scale(r0, r1, n0, n1)
+	}
+	if empty {
 		return
 	}
-	j.packed = grow(j.packed, blockK*(blockN+kernel.Lanes)+kernel.Lanes)
-	j.copies = grow(j.copies, j.pool.Workers()*(blockM*(blockK+padK)+kernel.Lanes))
-	j.cRow, j.aRow = grow(j.cRow, j.pool.Workers()*blockM), grow(j.aRow, j.pool.Workers()*blockM)
-	for j.n0 = 0; j.n0 < j.n; j.n0 += blockN {
-		j.nc = min(blockN, j.n-j.n0)
-		for j.k0 = 0; j.k0 < j.k; j.k0 += blockK {
-			j.kc = min(blockK, j.k-j.k0)
-			j.pool.ForWorker(j.kc, 16, j.packFn)
-			if j.byColumn = j.m < 2*blockM && j.nc > j.m; j.byColumn {
-				j.pool.ForWorker(j.panels(), 1, j.tileFn)
-			} else {
-				j.pool.ForWorker(j.m, 8, j.tileFn)
+	workers := j.pool.Workers()
+	packed := kernel.Align(j.packed[worker*len(j.packed)/workers:][:len(j.packed)/workers])
+	copies := kernel.Align(j.copies[worker*len(j.copies)/workers:][:len(j.copies)/workers])
+	cRow, aRow := j.cRow[worker*blockM:][:blockM], j.aRow[worker*blockM:][:blockM]
+	taps := [1]int{0}
+	for k0 := 0; k0 < j.k; k0 += j.blockK {
+		kc := min(j.blockK, j.k-k0)
+		j.pack(packed, k0, kc, n0, n1)
+		for i := r0; i < r1; i += blockM {
+			rows := min(blockM, r1-i)
+			a, lda := j.block(copies, i, rows, k0, kc)
+			for r := range rows {
+				cRow[r], aRow[r] = r*j.ldc, r*lda
+			}
+			for col := n0; col < n1; {
+				nr := j.width(col)
+				kernel.Dot(j.c[i*j.ldc+col:], cRow[:rows], a, aRow[:rows], taps[:], kc,
+					packed[(col-n0)*kc:], nr, min(nr, j.n-col), k0 > 0 || j.beta != 0)
+				col += nr
 			}
 		}
 	}
 }
 
-// scale multiplies rows of c by beta.
-func (j *job[T]) scale(_, lo, hi int) {
-	for i := lo; i < hi; i++ {
-		row := j.c[i*j.ldc:][:j.n]
-		switch j.beta {
-		case 0:
+// scale multiplies a part of c by beta.
+func (j *job[T]) scale(r0, r1, n0, n1 int) {
+	for i := r0; i < r1; i++ {
+		row := j.c[i*j.ldc:][n0:n1]
+		if j.beta == 0 {
 			clear(row)
-		case 1:
-		default:
-			for q := range row {
-				row[q] *= j.beta
-			}
+			continue
+		}
+		for q := range row {
+			row[q] *= j.beta
 		}
 	}
 }
 
-// panels returns the number of panels of the block of columns.
-func (j *job[T]) panels() int {
-	n := 0
-	for col := 0; col < j.nc; n++ {
-		col += kernel.PanelWidth[T](j.nc - col)
-	}
-	return n
-}
-
-// pack copies rows lo to hi of the block of op(b), times alpha, into the panels.
-func (j *job[T]) pack(_, lo, hi int) {
-	dst := kernel.Align(j.packed)
-	for col := 0; col < j.nc; {
-		nr := kernel.PanelWidth[T](j.nc - col)
-		cols := min(nr, j.nc-col)
-		panel := dst[col*j.kc:]
-		if j.transB {
-			j.turn(panel, nr, cols, col, lo, hi)
-		} else {
-			for k := lo; k < hi; k++ {
-				row := panel[k*nr:][:nr]
-				kernel.Scale(row[:cols], j.alpha, j.b[(j.k0+k)*j.ldb+j.n0+col:])
-				clear(row[cols:])
-			}
+// pack copies rows k0 to k0+kc and columns n0 to n1 of op(b), times alpha, into panels.
+func (j *job[T]) pack(dst []T, k0, kc, n0, n1 int) {
+	if j.transB {
+		for col := n0; col < n1; {
+			nr := j.width(col)
+			j.turn(dst[(col-n0)*kc:], nr, min(nr, j.n-col), col, k0, kc)
+			col += nr
 		}
-		col += nr
+		return
+	}
+	for k := range kc { // row by row: jumping from row to row would keep the processor from reading ahead
+		row := j.b[(k0+k)*j.ldb:][:j.n]
+		for col := n0; col < n1; {
+			nr := j.width(col)
+			cols := min(nr, j.n-col)
+			to := dst[(col-n0)*kc+k*nr:][:nr]
+			if j.alpha == 1 {
+				copy(to, row[col:][:cols])
+			} else {
+				kernel.Scale(to[:cols], j.alpha, row[col:])
+			}
+			clear(to[cols:])
+			col += nr
+		}
 	}
 }
 
-// turn packs rows lo to hi of a panel from a transposed b.
-func (j *job[T]) turn(panel []T, nr, cols, col, lo, hi int) {
-	kernel.Transpose(panel[lo*nr:], nr, j.b[(j.n0+col)*j.ldb+j.k0+lo:], j.ldb, cols, hi-lo)
-	for k := lo; k < hi; k++ {
+// turn packs rows k0 to k0+kc of a panel from a transposed b.
+func (j *job[T]) turn(panel []T, nr, cols, col, k0, kc int) {
+	kernel.Transpose(panel, nr, j.b[col*j.ldb+k0:], j.ldb, cols, kc)
+	if j.alpha == 1 && cols == nr {
+		return
+	}
+	for k := range kc {
 		row := panel[k*nr:][:nr]
 		if j.alpha != 1 {
 			kernel.Scale(row[:cols], j.alpha, row[:cols])
@@ -191,46 +262,22 @@ func (j *job[T]) turn(panel []T, nr, cols, col, lo, hi int) {
 	}
 }
 
-// tiles computes a share of the block: rows lo to hi and all panels, or panels lo to hi and all rows.
-func (j *job[T]) tiles(worker, lo, hi int) {
-	r0, r1, p0, p1 := lo, hi, 0, 1<<62
-	if j.byColumn {
-		r0, r1, p0, p1 = 0, j.m, lo, hi
-	}
-	packed := kernel.Align(j.packed)
-	copies := kernel.Align(j.copies[worker*len(j.copies)/j.pool.Workers():][:len(j.copies)/j.pool.Workers()])
-	cRow, aRow := j.cRow[worker*blockM:][:blockM], j.aRow[worker*blockM:][:blockM]
-	taps := [1]int{0}
-	for i := r0; i < r1; i += blockM {
-		rows := min(blockM, r1-i)
-		a, lda := j.block(copies, i, rows)
-		for r := range rows {
-			cRow[r], aRow[r] = r*j.ldc, r*lda
-		}
-		for col, p := 0, 0; col < j.nc; p++ {
-			nr := kernel.PanelWidth[T](j.nc - col)
-			if p0 <= p && p < p1 {
-				kernel.Dot(j.c[i*j.ldc+j.n0+col:], cRow[:rows], a, aRow[:rows], taps[:], j.kc,
-					packed[col*j.kc:], nr, min(nr, j.nc-col), true)
-			}
-			col += nr
-		}
-	}
-}
+// copied tells whether blocks of op(a) are copied: where a is transposed or its rows all fall on the same sets of the second-level
+// cache. Those of the first-level cache have room for the rows of a tile.
+func (j *job[T]) copied() bool { return j.transA || j.lda%4096 == 0 }
 
-// block returns rows i to i+rows of op(a) within the block of the sums, and their distance: a itself where its rows lie well,
-// else a copy.
-func (j *job[T]) block(dst []T, i, rows int) ([]T, int) {
-	if !j.transA && (j.lda%256 != 0 || j.nc <= kernel.Lanes) {
-		return j.a[i*j.lda+j.k0:], j.lda
+// block returns rows i to i+rows of op(a) within a block of the sums, and their distance.
+func (j *job[T]) block(dst []T, i, rows, k0, kc int) ([]T, int) {
+	if !j.copied() {
+		return j.a[i*j.lda+k0:], j.lda
 	}
-	ld := j.kc + padK
+	ld := kc + padK
 	if !j.transA {
 		for r := range rows {
-			copy(dst[r*ld:][:j.kc], j.a[(i+r)*j.lda+j.k0:])
+			copy(dst[r*ld:][:kc], j.a[(i+r)*j.lda+k0:])
 		}
 		return dst, ld
 	}
-	kernel.Transpose(dst, ld, j.a[j.k0*j.lda+i:], j.lda, j.kc, rows)
+	kernel.Transpose(dst, ld, j.a[k0*j.lda+i:], j.lda, kc, rows)
 	return dst, ld
 }

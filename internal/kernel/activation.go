@@ -165,17 +165,34 @@ func expOfMinus[T Float](x T) T {
 	c := &activationConstants
 	z := 0 - float32(x)
 	z = over(under(z, c[1]), c[0])
-	t := float32(z*c[2]) + c[3]
+	t := fma(z, c[2], c[3])
 	n := t - c[3]
-	r := z - float32(n*c[4])
-	r -= float32(n * c[5])
+	r := fma(-n, c[5], fma(-n, c[4], z))
 	p := c[6]
 	for _, k := range c[7:13] {
-		p = float32(p*r) + k
+		p = fma(p, r, k)
 	}
-	p = float32(p*r) + 1
+	p = fma(p, r, 1)
 	p = math.Float32frombits(math.Float32bits(p) + math.Float32bits(t)<<23)
 	return T(p + (z - z))
+}
+
+// fma is x·y + z, rounded once. The product is exact in float64; the sum is rounded there to odd, so that rounding it again does no harm
+// (Boldo and Melquiond 2008).
+func fma(x, y, z float32) float32 {
+	p, q := float64(x)*float64(y), float64(z)
+	s := p + q
+	back := s - p
+	rest := (p - (s - back)) + (q - back) // what s lacks
+	if bits := math.Float64bits(s); bits&1 == 0 && (rest > 0 || rest < 0) {
+		if (rest > 0) == (s > 0) {
+			bits++
+		} else {
+			bits--
+		}
+		s = math.Float64frombits(bits)
+	}
+	return float32(s)
 }
 
 // activationConstants are what the functions need, in the order of the generator's table: the range of e⁻ˣ, 1/ln 2, the number whose sum with

@@ -45,9 +45,13 @@ func clampAsm(op clampOp, n, whole int, y, x, dy, add []float32, p [5][]float32,
 	if stream {
 		defer fence()
 	}
+	step := lanes
+	if stream && op != opClampSumsOf { // whole rows
+		step = n
+	}
 	for r := 0; r < total; r += block {
 		rows, at := min(block, total-r), r*n
-		for c := 0; c < n; c += lanes {
+		for c := 0; c < n; c += step {
 			mask := &keep[Lanes-min(lanes, n-c)]
 			var q [5]*float32
 			for i, v := range p {
@@ -76,13 +80,13 @@ func clampAVX2(op clampOp, stream bool, y, x, dy, add *float32, q *[5]*float32, 
 	switch op {
 	case opClampForward:
 		if stream {
-			clampForwardStreamAVX2(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], s0, s1, lo, hi, stride, rows, ahead, mask)
+			clampForwardStreamAVX2(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], lo, hi, stride, rows)
 		} else {
 			clampForwardAVX2(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], s0, s1, lo, hi, stride, rows, ahead, mask)
 		}
 	case opClampForwardAdd:
 		if stream {
-			clampForwardAddStreamAVX2(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], s0, s1, lo, hi, stride, rows, ahead, mask)
+			clampForwardAddStreamAVX2(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], lo, hi, stride, rows)
 		} else {
 			clampForwardAddAVX2(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], s0, s1, lo, hi, stride, rows, ahead, mask)
 		}
@@ -96,7 +100,7 @@ func clampAVX2(op clampOp, stream bool, y, x, dy, add *float32, q *[5]*float32, 
 		}
 	case opClampGrad:
 		if stream {
-			clampGradStreamAVX2(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], s0, s1, lo, hi, stride, rows, ahead, mask)
+			clampGradStreamAVX2(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], lo, hi, stride, rows)
 		} else {
 			clampGradAVX2(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], s0, s1, lo, hi, stride, rows, ahead, mask)
 		}
@@ -107,13 +111,13 @@ func clampAVX512(op clampOp, stream bool, y, x, dy, add *float32, q *[5]*float32
 	switch op {
 	case opClampForward:
 		if stream {
-			clampForwardStreamAVX512(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], s0, s1, lo, hi, stride, rows, ahead, mask)
+			clampForwardStreamAVX512(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], lo, hi, stride, rows)
 		} else {
 			clampForwardAVX512(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], s0, s1, lo, hi, stride, rows, ahead, mask)
 		}
 	case opClampForwardAdd:
 		if stream {
-			clampForwardAddStreamAVX512(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], s0, s1, lo, hi, stride, rows, ahead, mask)
+			clampForwardAddStreamAVX512(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], lo, hi, stride, rows)
 		} else {
 			clampForwardAddAVX512(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], s0, s1, lo, hi, stride, rows, ahead, mask)
 		}
@@ -127,7 +131,7 @@ func clampAVX512(op clampOp, stream bool, y, x, dy, add *float32, q *[5]*float32
 		}
 	case opClampGrad:
 		if stream {
-			clampGradStreamAVX512(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], s0, s1, lo, hi, stride, rows, ahead, mask)
+			clampGradStreamAVX512(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], lo, hi, stride, rows)
 		} else {
 			clampGradAVX512(y, x, dy, add, q[0], q[1], q[2], q[3], q[4], s0, s1, lo, hi, stride, rows, ahead, mask)
 		}

@@ -44,10 +44,27 @@ func Dot[T Float](c []T, cRow []int, a []T, aRow, taps []int, kc int, b []T, nr,
 	if len(aRow) == 0 {
 		return
 	}
-	if single[T]() && dotAsm(as32(c), cRow, as32(a), aRow, taps, kc, as32(b), nr, cols, add) {
+	if single[T]() && dotAsm(as32(c), cRow, nil, as32(a), aRow, taps, kc, as32(b), nr, cols, add) {
 		return
 	}
 	dotGo(c, cRow, a, aRow, taps, kc, b, nr, cols, add)
+}
+
+// DotFrom is Dot with add, where all rows start at row, which has cols elements, and not at c.
+func DotFrom[T Float](c []T, cRow []int, row, a []T, aRow, taps []int, kc int, b []T, nr, cols int) {
+	if len(cRow) != len(aRow) || cols < 1 || cols > nr || len(b) < len(taps)*kc*nr || len(row) < cols {
+		panic("kernel: DotFrom: lengths do not fit")
+	}
+	if len(aRow) == 0 {
+		return
+	}
+	if single[T]() && dotAsm(as32(c), cRow, as32(row), as32(a), aRow, taps, kc, as32(b), nr, cols, true) {
+		return
+	}
+	for _, r := range cRow {
+		copy(c[r:][:cols], row)
+	}
+	dotGo(c, cRow, a, aRow, taps, kc, b, nr, cols, true)
 }
 
 // Outer sums outer products of pixels:

@@ -7,22 +7,22 @@ package kernel
 // dotAVX512_8x16 is Dot for 8 rows and 16 columns, of which mask keeps the last ones.
 //
 //go:noescape
-func dotAVX512_8x16(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+func dotAVX512_8x16(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 
 // dotAVX512_8x32 is Dot for 8 rows and 32 columns, of which mask keeps the last ones.
 //
 //go:noescape
-func dotAVX512_8x32(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+func dotAVX512_8x32(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 
 // dotAVX512_8x48 is Dot for 8 rows and 48 columns, of which mask keeps the last ones.
 //
 //go:noescape
-func dotAVX512_8x48(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+func dotAVX512_8x48(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 
 // dotAVX2_6x16 is Dot for 6 rows and 16 columns, of which mask keeps the last ones.
 //
 //go:noescape
-func dotAVX2_6x16(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+func dotAVX2_6x16(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 
 // outerAVX512_24x16 is Outer for up to 24 rows and 16 columns, of which mask keeps the last ones.
 //
@@ -58,6 +58,11 @@ func outerAVX512_8x48(c *float32, ldc int, a *float32, aStep int, aSeg int, b *f
 //
 //go:noescape
 func outerAVX512_4x48(c *float32, ldc int, a *float32, aStep int, aSeg int, b *float32, bStep int, bSeg int, segs int, n int, rows int, mask *int32, add bool)
+
+// outerAVX2_6x16 is Outer for up to 6 rows and 16 columns, of which mask keeps the last ones.
+//
+//go:noescape
+func outerAVX2_6x16(c *float32, ldc int, a *float32, aStep int, aSeg int, b *float32, bStep int, bSeg int, segs int, n int, rows int, mask *int32, add bool)
 
 // outerAVX2_4x16 is Outer for up to 4 rows and 16 columns, of which mask keeps the last ones.
 //
@@ -252,30 +257,30 @@ func reluGradAVX512(dst *float32, a *float32, b *float32, n int, alpha float32, 
 //go:noescape
 func scaleShiftAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
-// scaleShiftStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+// scaleShiftStreamAVX512 does whole rows of stride bytes.
 //
 //go:noescape
-func scaleShiftStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+func scaleShiftStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
 
 // scaleShiftReluAVX512 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func scaleShiftReluAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
-// scaleShiftReluStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+// scaleShiftReluStreamAVX512 does whole rows of stride bytes.
 //
 //go:noescape
-func scaleShiftReluStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+func scaleShiftReluStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
 
 // scaleTwoAVX512 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func scaleTwoAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
-// scaleTwoStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+// scaleTwoStreamAVX512 does whole rows of stride bytes.
 //
 //go:noescape
-func scaleTwoStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+func scaleTwoStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
 
 // momentsAVX512 does one vector of channels, of which mask keeps the first ones.
 //
@@ -407,20 +412,20 @@ func winogradFilterGradAVX512(dst *float32, dstRow int, dstCol int, dstStep int,
 //go:noescape
 func clampForwardAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
 
-// clampForwardStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+// clampForwardStreamAVX512 does whole rows of stride bytes.
 //
 //go:noescape
-func clampForwardStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+func clampForwardStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
 
 // clampForwardAddAVX512 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func clampForwardAddAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
 
-// clampForwardAddStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+// clampForwardAddStreamAVX512 does whole rows of stride bytes.
 //
 //go:noescape
-func clampForwardAddStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+func clampForwardAddStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
 
 // clampSumsAVX512 does one vector of channels, of which mask keeps the first ones.
 //
@@ -442,10 +447,10 @@ func clampSumsOfStreamAVX512(y *float32, x *float32, dy *float32, add *float32, 
 //go:noescape
 func clampGradAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
 
-// clampGradStreamAVX512 does one vector of channels, of which mask keeps the first ones.
+// clampGradStreamAVX512 does whole rows of stride bytes.
 //
 //go:noescape
-func clampGradStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+func clampGradStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
 
 // windowMaxAVX2 is WindowMax.
 //
@@ -497,30 +502,30 @@ func reluGradAVX2(dst *float32, a *float32, b *float32, n int, alpha float32, ma
 //go:noescape
 func scaleShiftAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
-// scaleShiftStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+// scaleShiftStreamAVX2 does whole rows of stride bytes.
 //
 //go:noescape
-func scaleShiftStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+func scaleShiftStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
 
 // scaleShiftReluAVX2 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func scaleShiftReluAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
-// scaleShiftReluStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+// scaleShiftReluStreamAVX2 does whole rows of stride bytes.
 //
 //go:noescape
-func scaleShiftReluStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+func scaleShiftReluStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
 
 // scaleTwoAVX2 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func scaleTwoAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
 
-// scaleTwoStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+// scaleTwoStreamAVX2 does whole rows of stride bytes.
 //
 //go:noescape
-func scaleTwoStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+func scaleTwoStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
 
 // momentsAVX2 does one vector of channels, of which mask keeps the first ones.
 //
@@ -652,20 +657,20 @@ func winogradFilterGradAVX2(dst *float32, dstRow int, dstCol int, dstStep int, s
 //go:noescape
 func clampForwardAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
 
-// clampForwardStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+// clampForwardStreamAVX2 does whole rows of stride bytes.
 //
 //go:noescape
-func clampForwardStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+func clampForwardStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
 
 // clampForwardAddAVX2 does one vector of channels, of which mask keeps the first ones.
 //
 //go:noescape
 func clampForwardAddAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
 
-// clampForwardAddStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+// clampForwardAddStreamAVX2 does whole rows of stride bytes.
 //
 //go:noescape
-func clampForwardAddStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+func clampForwardAddStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
 
 // clampSumsAVX2 does one vector of channels, of which mask keeps the first ones.
 //
@@ -687,7 +692,7 @@ func clampSumsOfStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0
 //go:noescape
 func clampGradAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
 
-// clampGradStreamAVX2 does one vector of channels, of which mask keeps the first ones.
+// clampGradStreamAVX2 does whole rows of stride bytes.
 //
 //go:noescape
-func clampGradStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
+func clampGradStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)

@@ -4,11 +4,11 @@
 
 #include "textflag.h"
 
-// func dotAVX512_8x16(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+// func dotAVX512_8x16(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·dotAVX512_8x16(SB), NOSPLIT, $0-73
-	MOVQ      a+16(FP), R12
-	MOVQ      aRow+24(FP), R13
+TEXT ·dotAVX512_8x16(SB), NOSPLIT, $0-88
+	MOVQ      a+32(FP), R12
+	MOVQ      aRow+40(FP), R13
 	MOVQ      (R13), AX
 	LEAQ      (R12)(AX*4), AX
 	MOVQ      8(R13), BX
@@ -41,13 +41,13 @@ TEXT ·dotAVX512_8x16(SB), NOSPLIT, $0-73
 	VPXORD    Z13, Z13, Z13
 	VPXORD    Z14, Z14, Z14
 	VPXORD    Z15, Z15, Z15
-	CMPB      add+72(FP), $0x00
-	JEQ       taps
-	MOVQ      mask+64(FP), R15
+	MOVQ      mask+80(FP), R15
 	VMOVDQU32 (R15), Z16
 	VPMOVD2M  Z16, K1
-	MOVQ      c+0(FP), R12
-	MOVQ      cRow+8(FP), R13
+	MOVQ      start+16(FP), R12
+	MOVQ      startRow+24(FP), R13
+	TESTQ     R12, R12
+	JEQ       taps
 	MOVQ      (R13), DI
 	VMOVUPS.Z (R12)(DI*4), K1, Z0
 	MOVQ      8(R13), DI
@@ -66,14 +66,14 @@ TEXT ·dotAVX512_8x16(SB), NOSPLIT, $0-73
 	VMOVUPS.Z (R12)(DI*4), K1, Z7
 
 taps:
-	MOVQ taps+32(FP), R12
-	MOVQ ntaps+40(FP), R13
-	MOVQ b+56(FP), SI
+	MOVQ taps+48(FP), R12
+	MOVQ ntaps+56(FP), R13
+	MOVQ b+72(FP), SI
 
 tap:
 	MOVQ (R12), DI
 	ADDQ $0x08, R12
-	MOVQ kc+48(FP), R15
+	MOVQ kc+64(FP), R15
 	SUBQ $0x04, R15
 	JLT  rest
 
@@ -154,7 +154,7 @@ next:
 	VADDPS    Z13, Z5, Z5
 	VADDPS    Z14, Z6, Z6
 	VADDPS    Z15, Z7, Z7
-	MOVQ      mask+64(FP), R15
+	MOVQ      mask+80(FP), R15
 	VMOVDQU32 (R15), Z16
 	VPMOVD2M  Z16, K1
 	MOVQ      c+0(FP), R12
@@ -178,11 +178,11 @@ next:
 	VZEROUPPER
 	RET
 
-// func dotAVX512_8x32(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+// func dotAVX512_8x32(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·dotAVX512_8x32(SB), NOSPLIT, $0-73
-	MOVQ      a+16(FP), R12
-	MOVQ      aRow+24(FP), R13
+TEXT ·dotAVX512_8x32(SB), NOSPLIT, $0-88
+	MOVQ      a+32(FP), R12
+	MOVQ      aRow+40(FP), R13
 	MOVQ      (R13), AX
 	LEAQ      (R12)(AX*4), AX
 	MOVQ      8(R13), BX
@@ -215,13 +215,13 @@ TEXT ·dotAVX512_8x32(SB), NOSPLIT, $0-73
 	VPXORD    Z13, Z13, Z13
 	VPXORD    Z14, Z14, Z14
 	VPXORD    Z15, Z15, Z15
-	CMPB      add+72(FP), $0x00
-	JEQ       taps
-	MOVQ      mask+64(FP), R15
+	MOVQ      mask+80(FP), R15
 	VMOVDQU32 (R15), Z16
 	VPMOVD2M  Z16, K1
-	MOVQ      c+0(FP), R12
-	MOVQ      cRow+8(FP), R13
+	MOVQ      start+16(FP), R12
+	MOVQ      startRow+24(FP), R13
+	TESTQ     R12, R12
+	JEQ       taps
 	MOVQ      (R13), DI
 	VMOVUPS   (R12)(DI*4), Z0
 	VMOVUPS.Z 64(R12)(DI*4), K1, Z1
@@ -248,14 +248,14 @@ TEXT ·dotAVX512_8x32(SB), NOSPLIT, $0-73
 	VMOVUPS.Z 64(R12)(DI*4), K1, Z15
 
 taps:
-	MOVQ taps+32(FP), R12
-	MOVQ ntaps+40(FP), R13
-	MOVQ b+56(FP), SI
+	MOVQ taps+48(FP), R12
+	MOVQ ntaps+56(FP), R13
+	MOVQ b+72(FP), SI
 
 tap:
 	MOVQ (R12), DI
 	ADDQ $0x08, R12
-	MOVQ kc+48(FP), R15
+	MOVQ kc+64(FP), R15
 	SUBQ $0x04, R15
 	JLT  rest
 
@@ -418,7 +418,7 @@ single:
 next:
 	DECQ      R13
 	JNE       tap
-	MOVQ      mask+64(FP), R15
+	MOVQ      mask+80(FP), R15
 	VMOVDQU32 (R15), Z16
 	VPMOVD2M  Z16, K1
 	MOVQ      c+0(FP), R12
@@ -450,11 +450,11 @@ next:
 	VZEROUPPER
 	RET
 
-// func dotAVX512_8x48(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+// func dotAVX512_8x48(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·dotAVX512_8x48(SB), NOSPLIT, $0-73
-	MOVQ      a+16(FP), R12
-	MOVQ      aRow+24(FP), R13
+TEXT ·dotAVX512_8x48(SB), NOSPLIT, $0-88
+	MOVQ      a+32(FP), R12
+	MOVQ      aRow+40(FP), R13
 	MOVQ      (R13), AX
 	LEAQ      (R12)(AX*4), AX
 	MOVQ      8(R13), BX
@@ -495,13 +495,13 @@ TEXT ·dotAVX512_8x48(SB), NOSPLIT, $0-73
 	VPXORD    Z21, Z21, Z21
 	VPXORD    Z22, Z22, Z22
 	VPXORD    Z23, Z23, Z23
-	CMPB      add+72(FP), $0x00
-	JEQ       taps
-	MOVQ      mask+64(FP), R15
+	MOVQ      mask+80(FP), R15
 	VMOVDQU32 (R15), Z24
 	VPMOVD2M  Z24, K1
-	MOVQ      c+0(FP), R12
-	MOVQ      cRow+8(FP), R13
+	MOVQ      start+16(FP), R12
+	MOVQ      startRow+24(FP), R13
+	TESTQ     R12, R12
+	JEQ       taps
 	MOVQ      (R13), DI
 	VMOVUPS   (R12)(DI*4), Z0
 	VMOVUPS   64(R12)(DI*4), Z1
@@ -536,14 +536,14 @@ TEXT ·dotAVX512_8x48(SB), NOSPLIT, $0-73
 	VMOVUPS.Z 128(R12)(DI*4), K1, Z23
 
 taps:
-	MOVQ taps+32(FP), R12
-	MOVQ ntaps+40(FP), R13
-	MOVQ b+56(FP), SI
+	MOVQ taps+48(FP), R12
+	MOVQ ntaps+56(FP), R13
+	MOVQ b+72(FP), SI
 
 tap:
 	MOVQ (R12), DI
 	ADDQ $0x08, R12
-	MOVQ kc+48(FP), R15
+	MOVQ kc+64(FP), R15
 	SUBQ $0x04, R15
 	JLT  rest
 
@@ -756,7 +756,7 @@ single:
 next:
 	DECQ      R13
 	JNE       tap
-	MOVQ      mask+64(FP), R15
+	MOVQ      mask+80(FP), R15
 	VMOVDQU32 (R15), Z24
 	VPMOVD2M  Z24, K1
 	MOVQ      c+0(FP), R12
@@ -796,11 +796,11 @@ next:
 	VZEROUPPER
 	RET
 
-// func dotAVX2_6x16(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)
+// func dotAVX2_6x16(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)
 // Requires: AVX, FMA3
-TEXT ·dotAVX2_6x16(SB), NOSPLIT, $0-73
-	MOVQ       a+16(FP), R12
-	MOVQ       aRow+24(FP), R13
+TEXT ·dotAVX2_6x16(SB), NOSPLIT, $0-88
+	MOVQ       a+32(FP), R12
+	MOVQ       aRow+40(FP), R13
 	MOVQ       (R13), AX
 	LEAQ       (R12)(AX*4), AX
 	MOVQ       8(R13), BX
@@ -825,13 +825,13 @@ TEXT ·dotAVX2_6x16(SB), NOSPLIT, $0-73
 	VXORPS     Y9, Y9, Y9
 	VXORPS     Y10, Y10, Y10
 	VXORPS     Y11, Y11, Y11
-	CMPB       add+72(FP), $0x00
-	JEQ        taps
-	MOVQ       mask+64(FP), R15
+	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y12
 	VMOVUPS    32(R15), Y13
-	MOVQ       c+0(FP), R12
-	MOVQ       cRow+8(FP), R13
+	MOVQ       start+16(FP), R12
+	MOVQ       startRow+24(FP), R13
+	TESTQ      R12, R12
+	JEQ        taps
 	MOVQ       (R13), DI
 	VMASKMOVPS (R12)(DI*4), Y12, Y0
 	VMASKMOVPS 32(R12)(DI*4), Y13, Y1
@@ -852,14 +852,14 @@ TEXT ·dotAVX2_6x16(SB), NOSPLIT, $0-73
 	VMASKMOVPS 32(R12)(DI*4), Y13, Y11
 
 taps:
-	MOVQ taps+32(FP), R12
-	MOVQ ntaps+40(FP), R13
-	MOVQ b+56(FP), SI
+	MOVQ taps+48(FP), R12
+	MOVQ ntaps+56(FP), R13
+	MOVQ b+72(FP), SI
 
 tap:
 	MOVQ (R12), DI
 	ADDQ $0x08, R12
-	MOVQ kc+48(FP), R15
+	MOVQ kc+64(FP), R15
 	SUBQ $0x04, R15
 	JLT  rest
 
@@ -982,7 +982,7 @@ single:
 next:
 	DECQ       R13
 	JNE        tap
-	MOVQ       mask+64(FP), R15
+	MOVQ       mask+80(FP), R15
 	VMOVUPS    (R15), Y12
 	VMOVUPS    32(R15), Y13
 	MOVQ       c+0(FP), R12
@@ -2216,6 +2216,131 @@ pixel:
 	VMOVUPS      Z9, (CX)
 	VMOVUPS      Z10, 64(CX)
 	VMOVUPS      Z11, 128(CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func outerAVX2_6x16(c *float32, ldc int, a *float32, aStep int, aSeg int, b *float32, bStep int, bSeg int, segs int, n int, rows int, mask *int32, add bool)
+// Requires: AVX, FMA3
+TEXT ·outerAVX2_6x16(SB), NOSPLIT, $0-97
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
+	CMPB    add+96(FP), $0x00
+	JEQ     start
+	MOVQ    c+0(FP), CX
+	MOVQ    ldc+8(FP), DX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	CMPQ    rows+80(FP), $0x01
+	JEQ     start
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y2
+	VMOVUPS 32(CX), Y3
+	CMPQ    rows+80(FP), $0x02
+	JEQ     start
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y4
+	VMOVUPS 32(CX), Y5
+	CMPQ    rows+80(FP), $0x03
+	JEQ     start
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y6
+	VMOVUPS 32(CX), Y7
+	CMPQ    rows+80(FP), $0x04
+	JEQ     start
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y8
+	VMOVUPS 32(CX), Y9
+	CMPQ    rows+80(FP), $0x05
+	JEQ     start
+	ADDQ    DX, CX
+	VMOVUPS (CX), Y10
+	VMOVUPS 32(CX), Y11
+
+start:
+	MOVQ a+16(FP), R8
+	MOVQ aStep+24(FP), AX
+	MOVQ aSeg+32(FP), R10
+	MOVQ b+40(FP), R9
+	MOVQ bStep+48(FP), BX
+	MOVQ bSeg+56(FP), R11
+	MOVQ segs+64(FP), R12
+	MOVQ n+72(FP), R13
+
+segment:
+	MOVQ R8, SI
+	MOVQ R9, DI
+	MOVQ R13, R15
+
+pixel:
+	VMOVUPS      (DI), Y12
+	VMOVUPS      32(DI), Y13
+	VBROADCASTSS (SI), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS 4(SI), Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VFMADD231PS  Y14, Y13, Y3
+	VBROADCASTSS 8(SI), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS 12(SI), Y14
+	VFMADD231PS  Y14, Y12, Y6
+	VFMADD231PS  Y14, Y13, Y7
+	VBROADCASTSS 16(SI), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS 20(SI), Y14
+	VFMADD231PS  Y14, Y12, Y10
+	VFMADD231PS  Y14, Y13, Y11
+	ADDQ         AX, SI
+	ADDQ         BX, DI
+	DECQ         R15
+	JNE          pixel
+	ADDQ         R10, R8
+	ADDQ         R11, R9
+	DECQ         R12
+	JNE          segment
+	MOVQ         c+0(FP), CX
+	MOVQ         ldc+8(FP), DX
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	CMPQ         rows+80(FP), $0x01
+	JEQ          done
+	ADDQ         DX, CX
+	VMOVUPS      Y2, (CX)
+	VMOVUPS      Y3, 32(CX)
+	CMPQ         rows+80(FP), $0x02
+	JEQ          done
+	ADDQ         DX, CX
+	VMOVUPS      Y4, (CX)
+	VMOVUPS      Y5, 32(CX)
+	CMPQ         rows+80(FP), $0x03
+	JEQ          done
+	ADDQ         DX, CX
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y7, 32(CX)
+	CMPQ         rows+80(FP), $0x04
+	JEQ          done
+	ADDQ         DX, CX
+	VMOVUPS      Y8, (CX)
+	VMOVUPS      Y9, 32(CX)
+	CMPQ         rows+80(FP), $0x05
+	JEQ          done
+	ADDQ         DX, CX
+	VMOVUPS      Y10, (CX)
+	VMOVUPS      Y11, 32(CX)
 
 done:
 	VZEROUPPER
@@ -19404,70 +19529,38 @@ sums:
 	VZEROUPPER
 	RET
 
-// func scaleShiftStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·scaleShiftStreamAVX512(SB), NOSPLIT, $0-72
-	MOVQ      mask+64(FP), R15
-	VMOVDQU32 (R15), Z11
-	VPMOVD2M  Z11, K1
-	MOVQ      p0+24(FP), R8
-	VMOVUPS.Z (R8), K1, Z8
-	MOVQ      p1+32(FP), R8
-	VMOVUPS.Z (R8), K1, Z9
-	MOVQ      p2+40(FP), R8
-	VMOVUPS.Z (R8), K1, Z10
-	VPXORD    Z12, Z12, Z12
-	MOVQ      y+0(FP), DI
-	MOVQ      x+8(FP), SI
-	MOVQ      dy+16(FP), DX
-	MOVQ      stride+48(FP), AX
-	MOVQ      rows+56(FP), CX
-	SUBQ      $0x04, CX
-	JLT       rest
+// func scaleShiftStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·scaleShiftStreamAVX512(SB), NOSPLIT, $0-64
+	MOVQ   p0+24(FP), BX
+	MOVQ   p1+32(FP), R8
+	MOVQ   p2+40(FP), R11
+	VPXORD Z12, Z12, Z12
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   dy+16(FP), DX
+	MOVQ   stride+48(FP), AX
+	MOVQ   rows+56(FP), CX
 
-four:
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	SUBQ      $0x04, CX
-	JGE       four
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ $0x04, CX
-	JEQ  sums
-
-one:
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	DECQ      CX
-	JNE       one
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Z8
+	VMOVUPS  (R8)(R10*1), Z9
+	VMOVUPS  (R11)(R10*1), Z10
+	VMOVUPS  (SI)(R10*1), Z13
+	VMULPS   Z8, Z13, Z13
+	VADDPS   Z9, Z13, Z13
+	VMOVNTPS Z13, (DI)(R10*1)
+	ADDQ     $0x40, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -19543,75 +19636,39 @@ sums:
 	VZEROUPPER
 	RET
 
-// func scaleShiftReluStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·scaleShiftReluStreamAVX512(SB), NOSPLIT, $0-72
-	MOVQ      mask+64(FP), R15
-	VMOVDQU32 (R15), Z11
-	VPMOVD2M  Z11, K1
-	MOVQ      p0+24(FP), R8
-	VMOVUPS.Z (R8), K1, Z8
-	MOVQ      p1+32(FP), R8
-	VMOVUPS.Z (R8), K1, Z9
-	MOVQ      p2+40(FP), R8
-	VMOVUPS.Z (R8), K1, Z10
-	VPXORD    Z12, Z12, Z12
-	MOVQ      y+0(FP), DI
-	MOVQ      x+8(FP), SI
-	MOVQ      dy+16(FP), DX
-	MOVQ      stride+48(FP), AX
-	MOVQ      rows+56(FP), CX
-	SUBQ      $0x04, CX
-	JLT       rest
+// func scaleShiftReluStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·scaleShiftReluStreamAVX512(SB), NOSPLIT, $0-64
+	MOVQ   p0+24(FP), BX
+	MOVQ   p1+32(FP), R8
+	MOVQ   p2+40(FP), R11
+	VPXORD Z12, Z12, Z12
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   dy+16(FP), DX
+	MOVQ   stride+48(FP), AX
+	MOVQ   rows+56(FP), CX
 
-four:
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMAXPS    Z13, Z12, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMAXPS    Z13, Z12, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMAXPS    Z13, Z12, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMAXPS    Z13, Z12, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	SUBQ      $0x04, CX
-	JGE       four
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ $0x04, CX
-	JEQ  sums
-
-one:
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMULPS    Z8, Z13, Z13
-	VADDPS    Z9, Z13, Z13
-	VMAXPS    Z13, Z12, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	DECQ      CX
-	JNE       one
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Z8
+	VMOVUPS  (R8)(R10*1), Z9
+	VMOVUPS  (R11)(R10*1), Z10
+	VMOVUPS  (SI)(R10*1), Z13
+	VMULPS   Z8, Z13, Z13
+	VADDPS   Z9, Z13, Z13
+	VMAXPS   Z13, Z12, Z13
+	VMOVNTPS Z13, (DI)(R10*1)
+	ADDQ     $0x40, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -19702,90 +19759,41 @@ sums:
 	VZEROUPPER
 	RET
 
-// func scaleTwoStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·scaleTwoStreamAVX512(SB), NOSPLIT, $0-72
-	MOVQ      mask+64(FP), R15
-	VMOVDQU32 (R15), Z11
-	VPMOVD2M  Z11, K1
-	MOVQ      p0+24(FP), R8
-	VMOVUPS.Z (R8), K1, Z8
-	MOVQ      p1+32(FP), R8
-	VMOVUPS.Z (R8), K1, Z9
-	MOVQ      p2+40(FP), R8
-	VMOVUPS.Z (R8), K1, Z10
-	VPXORD    Z12, Z12, Z12
-	MOVQ      y+0(FP), DI
-	MOVQ      x+8(FP), SI
-	MOVQ      dy+16(FP), DX
-	MOVQ      stride+48(FP), AX
-	MOVQ      rows+56(FP), CX
-	SUBQ      $0x04, CX
-	JLT       rest
+// func scaleTwoStreamAVX512(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·scaleTwoStreamAVX512(SB), NOSPLIT, $0-64
+	MOVQ   p0+24(FP), BX
+	MOVQ   p1+32(FP), R8
+	MOVQ   p2+40(FP), R11
+	VPXORD Z12, Z12, Z12
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   dy+16(FP), DX
+	MOVQ   stride+48(FP), AX
+	MOVQ   rows+56(FP), CX
 
-four:
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMOVUPS.Z (DX), K1, Z14
-	ADDQ      AX, DX
-	VMULPS    Z8, Z14, Z14
-	VMULPS    Z9, Z13, Z13
-	VADDPS    Z13, Z14, Z13
-	VADDPS    Z10, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMOVUPS.Z (DX), K1, Z14
-	ADDQ      AX, DX
-	VMULPS    Z8, Z14, Z14
-	VMULPS    Z9, Z13, Z13
-	VADDPS    Z13, Z14, Z13
-	VADDPS    Z10, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMOVUPS.Z (DX), K1, Z14
-	ADDQ      AX, DX
-	VMULPS    Z8, Z14, Z14
-	VMULPS    Z9, Z13, Z13
-	VADDPS    Z13, Z14, Z13
-	VADDPS    Z10, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMOVUPS.Z (DX), K1, Z14
-	ADDQ      AX, DX
-	VMULPS    Z8, Z14, Z14
-	VMULPS    Z9, Z13, Z13
-	VADDPS    Z13, Z14, Z13
-	VADDPS    Z10, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	SUBQ      $0x04, CX
-	JGE       four
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ $0x04, CX
-	JEQ  sums
-
-one:
-	VMOVUPS.Z (SI), K1, Z13
-	ADDQ      AX, SI
-	VMOVUPS.Z (DX), K1, Z14
-	ADDQ      AX, DX
-	VMULPS    Z8, Z14, Z14
-	VMULPS    Z9, Z13, Z13
-	VADDPS    Z13, Z14, Z13
-	VADDPS    Z10, Z13, Z13
-	VMOVNTPS  Z13, (DI)
-	ADDQ      AX, DI
-	DECQ      CX
-	JNE       one
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Z8
+	VMOVUPS  (R8)(R10*1), Z9
+	VMOVUPS  (R11)(R10*1), Z10
+	VMOVUPS  (SI)(R10*1), Z13
+	VMOVUPS  (DX)(R10*1), Z14
+	VMULPS   Z8, Z14, Z14
+	VMULPS   Z9, Z13, Z13
+	VADDPS   Z13, Z14, Z13
+	VADDPS   Z10, Z13, Z13
+	VMOVNTPS Z13, (DI)(R10*1)
+	ADDQ     $0x40, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -20567,94 +20575,78 @@ TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-56
 	VPXORD       Z12, Z12, Z12
 
 one:
-	CMPQ    CX, $0x10
-	JLT     part
-	VMOVUPS (SI), Z0
-	VSUBPS  Z0, Z12, Z2
-	VMOVUPS 64(BX), Z4
-	VMINPS  Z2, Z4, Z2
-	VMOVUPS (BX), Z4
-	VMAXPS  Z2, Z4, Z2
-	VMULPS  128(BX), Z2, Z3
-	VADDPS  192(BX), Z3, Z3
-	VSUBPS  192(BX), Z3, Z6
-	VMULPS  256(BX), Z6, Z4
-	VSUBPS  Z4, Z2, Z5
-	VMULPS  320(BX), Z6, Z4
-	VSUBPS  Z4, Z5, Z5
-	VMOVUPS 384(BX), Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  448(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  512(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  576(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  640(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  704(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  768(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  768(BX), Z6, Z6
-	VPSLLD  $0x17, Z3, Z3
-	VPADDD  Z3, Z6, Z6
-	VSUBPS  Z2, Z2, Z2
-	VADDPS  Z2, Z6, Z6
-	VMOVUPS 768(BX), Z2
-	VADDPS  Z2, Z6, Z6
-	VDIVPS  Z6, Z2, Z6
-	VMOVAPS Z6, Z0
-	VMOVUPS Z0, (DI)
-	ADDQ    $+64, DI
-	ADDQ    $+64, SI
-	ADDQ    $+64, DX
-	SUBQ    $0x10, CX
-	JMP     one
+	CMPQ         CX, $0x10
+	JLT          part
+	VMOVUPS      (SI), Z0
+	VSUBPS       Z0, Z12, Z2
+	VMOVUPS      64(BX), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      (BX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      192(BX), Z3
+	VFMADD231PS  128(BX), Z2, Z3
+	VSUBPS       192(BX), Z3, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS 256(BX), Z4, Z5
+	VFNMADD231PS 320(BX), Z4, Z5
+	VMOVUPS      384(BX), Z6
+	VFMADD213PS  448(BX), Z5, Z6
+	VFMADD213PS  512(BX), Z5, Z6
+	VFMADD213PS  576(BX), Z5, Z6
+	VFMADD213PS  640(BX), Z5, Z6
+	VFMADD213PS  704(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z6, Z6
+	VSUBPS       Z2, Z2, Z2
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      768(BX), Z2
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z2, Z6
+	VMOVAPS      Z6, Z0
+	VMOVUPS      Z0, (DI)
+	ADDQ         $+64, DI
+	ADDQ         $+64, SI
+	ADDQ         $+64, DX
+	SUBQ         $0x10, CX
+	JMP          one
 
 part:
-	TESTQ     CX, CX
-	JEQ       done
-	MOVQ      mask+48(FP), R15
-	VMOVDQU32 (R15), Z13
-	VPMOVD2M  Z13, K1
-	VMOVUPS.Z (SI), K1, Z0
-	VSUBPS    Z0, Z12, Z2
-	VMOVUPS   64(BX), Z4
-	VMINPS    Z2, Z4, Z2
-	VMOVUPS   (BX), Z4
-	VMAXPS    Z2, Z4, Z2
-	VMULPS    128(BX), Z2, Z3
-	VADDPS    192(BX), Z3, Z3
-	VSUBPS    192(BX), Z3, Z6
-	VMULPS    256(BX), Z6, Z4
-	VSUBPS    Z4, Z2, Z5
-	VMULPS    320(BX), Z6, Z4
-	VSUBPS    Z4, Z5, Z5
-	VMOVUPS   384(BX), Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    448(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    512(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    576(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    640(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    704(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VPSLLD    $0x17, Z3, Z3
-	VPADDD    Z3, Z6, Z6
-	VSUBPS    Z2, Z2, Z2
-	VADDPS    Z2, Z6, Z6
-	VMOVUPS   768(BX), Z2
-	VADDPS    Z2, Z6, Z6
-	VDIVPS    Z6, Z2, Z6
-	VMOVAPS   Z6, Z0
-	VMOVUPS   Z0, K1, (DI)
+	TESTQ        CX, CX
+	JEQ          done
+	MOVQ         mask+48(FP), R15
+	VMOVDQU32    (R15), Z13
+	VPMOVD2M     Z13, K1
+	VMOVUPS.Z    (SI), K1, Z0
+	VSUBPS       Z0, Z12, Z2
+	VMOVUPS      64(BX), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      (BX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      192(BX), Z3
+	VFMADD231PS  128(BX), Z2, Z3
+	VSUBPS       192(BX), Z3, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS 256(BX), Z4, Z5
+	VFNMADD231PS 320(BX), Z4, Z5
+	VMOVUPS      384(BX), Z6
+	VFMADD213PS  448(BX), Z5, Z6
+	VFMADD213PS  512(BX), Z5, Z6
+	VFMADD213PS  576(BX), Z5, Z6
+	VFMADD213PS  640(BX), Z5, Z6
+	VFMADD213PS  704(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z6, Z6
+	VSUBPS       Z2, Z2, Z2
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      768(BX), Z2
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z2, Z6
+	VMOVAPS      Z6, Z0
+	VMOVUPS      Z0, K1, (DI)
 
 done:
 	VZEROUPPER
@@ -20674,94 +20666,78 @@ TEXT ·sigmoidStreamAVX512(SB), NOSPLIT, $0-56
 	VPXORD       Z12, Z12, Z12
 
 one:
-	CMPQ     CX, $0x10
-	JLT      part
-	VMOVUPS  (SI), Z0
-	VSUBPS   Z0, Z12, Z2
-	VMOVUPS  64(BX), Z4
-	VMINPS   Z2, Z4, Z2
-	VMOVUPS  (BX), Z4
-	VMAXPS   Z2, Z4, Z2
-	VMULPS   128(BX), Z2, Z3
-	VADDPS   192(BX), Z3, Z3
-	VSUBPS   192(BX), Z3, Z6
-	VMULPS   256(BX), Z6, Z4
-	VSUBPS   Z4, Z2, Z5
-	VMULPS   320(BX), Z6, Z4
-	VSUBPS   Z4, Z5, Z5
-	VMOVUPS  384(BX), Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   448(BX), Z6, Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   512(BX), Z6, Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   576(BX), Z6, Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   640(BX), Z6, Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   704(BX), Z6, Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   768(BX), Z6, Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   768(BX), Z6, Z6
-	VPSLLD   $0x17, Z3, Z3
-	VPADDD   Z3, Z6, Z6
-	VSUBPS   Z2, Z2, Z2
-	VADDPS   Z2, Z6, Z6
-	VMOVUPS  768(BX), Z2
-	VADDPS   Z2, Z6, Z6
-	VDIVPS   Z6, Z2, Z6
-	VMOVAPS  Z6, Z0
-	VMOVNTPS Z0, (DI)
-	ADDQ     $+64, DI
-	ADDQ     $+64, SI
-	ADDQ     $+64, DX
-	SUBQ     $0x10, CX
-	JMP      one
+	CMPQ         CX, $0x10
+	JLT          part
+	VMOVUPS      (SI), Z0
+	VSUBPS       Z0, Z12, Z2
+	VMOVUPS      64(BX), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      (BX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      192(BX), Z3
+	VFMADD231PS  128(BX), Z2, Z3
+	VSUBPS       192(BX), Z3, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS 256(BX), Z4, Z5
+	VFNMADD231PS 320(BX), Z4, Z5
+	VMOVUPS      384(BX), Z6
+	VFMADD213PS  448(BX), Z5, Z6
+	VFMADD213PS  512(BX), Z5, Z6
+	VFMADD213PS  576(BX), Z5, Z6
+	VFMADD213PS  640(BX), Z5, Z6
+	VFMADD213PS  704(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z6, Z6
+	VSUBPS       Z2, Z2, Z2
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      768(BX), Z2
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z2, Z6
+	VMOVAPS      Z6, Z0
+	VMOVNTPS     Z0, (DI)
+	ADDQ         $+64, DI
+	ADDQ         $+64, SI
+	ADDQ         $+64, DX
+	SUBQ         $0x10, CX
+	JMP          one
 
 part:
-	TESTQ     CX, CX
-	JEQ       done
-	MOVQ      mask+48(FP), R15
-	VMOVDQU32 (R15), Z13
-	VPMOVD2M  Z13, K1
-	VMOVUPS.Z (SI), K1, Z0
-	VSUBPS    Z0, Z12, Z2
-	VMOVUPS   64(BX), Z4
-	VMINPS    Z2, Z4, Z2
-	VMOVUPS   (BX), Z4
-	VMAXPS    Z2, Z4, Z2
-	VMULPS    128(BX), Z2, Z3
-	VADDPS    192(BX), Z3, Z3
-	VSUBPS    192(BX), Z3, Z6
-	VMULPS    256(BX), Z6, Z4
-	VSUBPS    Z4, Z2, Z5
-	VMULPS    320(BX), Z6, Z4
-	VSUBPS    Z4, Z5, Z5
-	VMOVUPS   384(BX), Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    448(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    512(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    576(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    640(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    704(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VPSLLD    $0x17, Z3, Z3
-	VPADDD    Z3, Z6, Z6
-	VSUBPS    Z2, Z2, Z2
-	VADDPS    Z2, Z6, Z6
-	VMOVUPS   768(BX), Z2
-	VADDPS    Z2, Z6, Z6
-	VDIVPS    Z6, Z2, Z6
-	VMOVAPS   Z6, Z0
-	VMOVUPS   Z0, K1, (DI)
+	TESTQ        CX, CX
+	JEQ          done
+	MOVQ         mask+48(FP), R15
+	VMOVDQU32    (R15), Z13
+	VPMOVD2M     Z13, K1
+	VMOVUPS.Z    (SI), K1, Z0
+	VSUBPS       Z0, Z12, Z2
+	VMOVUPS      64(BX), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      (BX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      192(BX), Z3
+	VFMADD231PS  128(BX), Z2, Z3
+	VSUBPS       192(BX), Z3, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS 256(BX), Z4, Z5
+	VFNMADD231PS 320(BX), Z4, Z5
+	VMOVUPS      384(BX), Z6
+	VFMADD213PS  448(BX), Z5, Z6
+	VFMADD213PS  512(BX), Z5, Z6
+	VFMADD213PS  576(BX), Z5, Z6
+	VFMADD213PS  640(BX), Z5, Z6
+	VFMADD213PS  704(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z6, Z6
+	VSUBPS       Z2, Z2, Z2
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      768(BX), Z2
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z2, Z6
+	VMOVAPS      Z6, Z0
+	VMOVUPS      Z0, K1, (DI)
 
 done:
 	VZEROUPPER
@@ -20781,100 +20757,84 @@ TEXT ·sigmoidGradAVX512(SB), NOSPLIT, $0-56
 	VPXORD       Z12, Z12, Z12
 
 one:
-	CMPQ    CX, $0x10
-	JLT     part
-	VMOVUPS (SI), Z0
-	VMOVUPS (DX), Z1
-	VSUBPS  Z0, Z12, Z2
-	VMOVUPS 64(BX), Z4
-	VMINPS  Z2, Z4, Z2
-	VMOVUPS (BX), Z4
-	VMAXPS  Z2, Z4, Z2
-	VMULPS  128(BX), Z2, Z3
-	VADDPS  192(BX), Z3, Z3
-	VSUBPS  192(BX), Z3, Z6
-	VMULPS  256(BX), Z6, Z4
-	VSUBPS  Z4, Z2, Z5
-	VMULPS  320(BX), Z6, Z4
-	VSUBPS  Z4, Z5, Z5
-	VMOVUPS 384(BX), Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  448(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  512(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  576(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  640(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  704(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  768(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  768(BX), Z6, Z6
-	VPSLLD  $0x17, Z3, Z3
-	VPADDD  Z3, Z6, Z6
-	VSUBPS  Z2, Z2, Z2
-	VADDPS  Z2, Z6, Z6
-	VMOVUPS 768(BX), Z2
-	VADDPS  Z2, Z6, Z6
-	VDIVPS  Z6, Z2, Z6
-	VMULPS  Z6, Z1, Z0
-	VSUBPS  Z6, Z2, Z6
-	VMULPS  Z6, Z0, Z0
-	VMOVUPS Z0, (DI)
-	ADDQ    $+64, DI
-	ADDQ    $+64, SI
-	ADDQ    $+64, DX
-	SUBQ    $0x10, CX
-	JMP     one
+	CMPQ         CX, $0x10
+	JLT          part
+	VMOVUPS      (SI), Z0
+	VMOVUPS      (DX), Z1
+	VSUBPS       Z0, Z12, Z2
+	VMOVUPS      64(BX), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      (BX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      192(BX), Z3
+	VFMADD231PS  128(BX), Z2, Z3
+	VSUBPS       192(BX), Z3, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS 256(BX), Z4, Z5
+	VFNMADD231PS 320(BX), Z4, Z5
+	VMOVUPS      384(BX), Z6
+	VFMADD213PS  448(BX), Z5, Z6
+	VFMADD213PS  512(BX), Z5, Z6
+	VFMADD213PS  576(BX), Z5, Z6
+	VFMADD213PS  640(BX), Z5, Z6
+	VFMADD213PS  704(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z6, Z6
+	VSUBPS       Z2, Z2, Z2
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      768(BX), Z2
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z2, Z6
+	VMULPS       Z6, Z1, Z0
+	VSUBPS       Z6, Z2, Z6
+	VMULPS       Z6, Z0, Z0
+	VMOVUPS      Z0, (DI)
+	ADDQ         $+64, DI
+	ADDQ         $+64, SI
+	ADDQ         $+64, DX
+	SUBQ         $0x10, CX
+	JMP          one
 
 part:
-	TESTQ     CX, CX
-	JEQ       done
-	MOVQ      mask+48(FP), R15
-	VMOVDQU32 (R15), Z13
-	VPMOVD2M  Z13, K1
-	VMOVUPS.Z (SI), K1, Z0
-	VMOVUPS.Z (DX), K1, Z1
-	VSUBPS    Z0, Z12, Z2
-	VMOVUPS   64(BX), Z4
-	VMINPS    Z2, Z4, Z2
-	VMOVUPS   (BX), Z4
-	VMAXPS    Z2, Z4, Z2
-	VMULPS    128(BX), Z2, Z3
-	VADDPS    192(BX), Z3, Z3
-	VSUBPS    192(BX), Z3, Z6
-	VMULPS    256(BX), Z6, Z4
-	VSUBPS    Z4, Z2, Z5
-	VMULPS    320(BX), Z6, Z4
-	VSUBPS    Z4, Z5, Z5
-	VMOVUPS   384(BX), Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    448(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    512(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    576(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    640(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    704(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VPSLLD    $0x17, Z3, Z3
-	VPADDD    Z3, Z6, Z6
-	VSUBPS    Z2, Z2, Z2
-	VADDPS    Z2, Z6, Z6
-	VMOVUPS   768(BX), Z2
-	VADDPS    Z2, Z6, Z6
-	VDIVPS    Z6, Z2, Z6
-	VMULPS    Z6, Z1, Z0
-	VSUBPS    Z6, Z2, Z6
-	VMULPS    Z6, Z0, Z0
-	VMOVUPS   Z0, K1, (DI)
+	TESTQ        CX, CX
+	JEQ          done
+	MOVQ         mask+48(FP), R15
+	VMOVDQU32    (R15), Z13
+	VPMOVD2M     Z13, K1
+	VMOVUPS.Z    (SI), K1, Z0
+	VMOVUPS.Z    (DX), K1, Z1
+	VSUBPS       Z0, Z12, Z2
+	VMOVUPS      64(BX), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      (BX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      192(BX), Z3
+	VFMADD231PS  128(BX), Z2, Z3
+	VSUBPS       192(BX), Z3, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS 256(BX), Z4, Z5
+	VFNMADD231PS 320(BX), Z4, Z5
+	VMOVUPS      384(BX), Z6
+	VFMADD213PS  448(BX), Z5, Z6
+	VFMADD213PS  512(BX), Z5, Z6
+	VFMADD213PS  576(BX), Z5, Z6
+	VFMADD213PS  640(BX), Z5, Z6
+	VFMADD213PS  704(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z6, Z6
+	VSUBPS       Z2, Z2, Z2
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      768(BX), Z2
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z2, Z6
+	VMULPS       Z6, Z1, Z0
+	VSUBPS       Z6, Z2, Z6
+	VMULPS       Z6, Z0, Z0
+	VMOVUPS      Z0, K1, (DI)
 
 done:
 	VZEROUPPER
@@ -20894,90 +20854,74 @@ TEXT ·siluAVX512(SB), NOSPLIT, $0-56
 	VPXORD       Z12, Z12, Z12
 
 one:
-	CMPQ    CX, $0x10
-	JLT     part
-	VMOVUPS (SI), Z0
-	VSUBPS  Z0, Z12, Z2
-	VMOVUPS 64(BX), Z4
-	VMINPS  Z2, Z4, Z2
-	VMOVUPS (BX), Z4
-	VMAXPS  Z2, Z4, Z2
-	VMULPS  128(BX), Z2, Z3
-	VADDPS  192(BX), Z3, Z3
-	VSUBPS  192(BX), Z3, Z6
-	VMULPS  256(BX), Z6, Z4
-	VSUBPS  Z4, Z2, Z5
-	VMULPS  320(BX), Z6, Z4
-	VSUBPS  Z4, Z5, Z5
-	VMOVUPS 384(BX), Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  448(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  512(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  576(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  640(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  704(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  768(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  768(BX), Z6, Z6
-	VPSLLD  $0x17, Z3, Z3
-	VPADDD  Z3, Z6, Z6
-	VSUBPS  Z2, Z2, Z2
-	VADDPS  Z2, Z6, Z6
-	VADDPS  768(BX), Z6, Z6
-	VDIVPS  Z6, Z0, Z0
-	VMOVUPS Z0, (DI)
-	ADDQ    $+64, DI
-	ADDQ    $+64, SI
-	ADDQ    $+64, DX
-	SUBQ    $0x10, CX
-	JMP     one
+	CMPQ         CX, $0x10
+	JLT          part
+	VMOVUPS      (SI), Z0
+	VSUBPS       Z0, Z12, Z2
+	VMOVUPS      64(BX), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      (BX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      192(BX), Z3
+	VFMADD231PS  128(BX), Z2, Z3
+	VSUBPS       192(BX), Z3, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS 256(BX), Z4, Z5
+	VFNMADD231PS 320(BX), Z4, Z5
+	VMOVUPS      384(BX), Z6
+	VFMADD213PS  448(BX), Z5, Z6
+	VFMADD213PS  512(BX), Z5, Z6
+	VFMADD213PS  576(BX), Z5, Z6
+	VFMADD213PS  640(BX), Z5, Z6
+	VFMADD213PS  704(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z6, Z6
+	VSUBPS       Z2, Z2, Z2
+	VADDPS       Z2, Z6, Z6
+	VADDPS       768(BX), Z6, Z6
+	VDIVPS       Z6, Z0, Z0
+	VMOVUPS      Z0, (DI)
+	ADDQ         $+64, DI
+	ADDQ         $+64, SI
+	ADDQ         $+64, DX
+	SUBQ         $0x10, CX
+	JMP          one
 
 part:
-	TESTQ     CX, CX
-	JEQ       done
-	MOVQ      mask+48(FP), R15
-	VMOVDQU32 (R15), Z13
-	VPMOVD2M  Z13, K1
-	VMOVUPS.Z (SI), K1, Z0
-	VSUBPS    Z0, Z12, Z2
-	VMOVUPS   64(BX), Z4
-	VMINPS    Z2, Z4, Z2
-	VMOVUPS   (BX), Z4
-	VMAXPS    Z2, Z4, Z2
-	VMULPS    128(BX), Z2, Z3
-	VADDPS    192(BX), Z3, Z3
-	VSUBPS    192(BX), Z3, Z6
-	VMULPS    256(BX), Z6, Z4
-	VSUBPS    Z4, Z2, Z5
-	VMULPS    320(BX), Z6, Z4
-	VSUBPS    Z4, Z5, Z5
-	VMOVUPS   384(BX), Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    448(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    512(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    576(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    640(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    704(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VPSLLD    $0x17, Z3, Z3
-	VPADDD    Z3, Z6, Z6
-	VSUBPS    Z2, Z2, Z2
-	VADDPS    Z2, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VDIVPS    Z6, Z0, Z0
-	VMOVUPS   Z0, K1, (DI)
+	TESTQ        CX, CX
+	JEQ          done
+	MOVQ         mask+48(FP), R15
+	VMOVDQU32    (R15), Z13
+	VPMOVD2M     Z13, K1
+	VMOVUPS.Z    (SI), K1, Z0
+	VSUBPS       Z0, Z12, Z2
+	VMOVUPS      64(BX), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      (BX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      192(BX), Z3
+	VFMADD231PS  128(BX), Z2, Z3
+	VSUBPS       192(BX), Z3, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS 256(BX), Z4, Z5
+	VFNMADD231PS 320(BX), Z4, Z5
+	VMOVUPS      384(BX), Z6
+	VFMADD213PS  448(BX), Z5, Z6
+	VFMADD213PS  512(BX), Z5, Z6
+	VFMADD213PS  576(BX), Z5, Z6
+	VFMADD213PS  640(BX), Z5, Z6
+	VFMADD213PS  704(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z6, Z6
+	VSUBPS       Z2, Z2, Z2
+	VADDPS       Z2, Z6, Z6
+	VADDPS       768(BX), Z6, Z6
+	VDIVPS       Z6, Z0, Z0
+	VMOVUPS      Z0, K1, (DI)
 
 done:
 	VZEROUPPER
@@ -20997,90 +20941,74 @@ TEXT ·siluStreamAVX512(SB), NOSPLIT, $0-56
 	VPXORD       Z12, Z12, Z12
 
 one:
-	CMPQ     CX, $0x10
-	JLT      part
-	VMOVUPS  (SI), Z0
-	VSUBPS   Z0, Z12, Z2
-	VMOVUPS  64(BX), Z4
-	VMINPS   Z2, Z4, Z2
-	VMOVUPS  (BX), Z4
-	VMAXPS   Z2, Z4, Z2
-	VMULPS   128(BX), Z2, Z3
-	VADDPS   192(BX), Z3, Z3
-	VSUBPS   192(BX), Z3, Z6
-	VMULPS   256(BX), Z6, Z4
-	VSUBPS   Z4, Z2, Z5
-	VMULPS   320(BX), Z6, Z4
-	VSUBPS   Z4, Z5, Z5
-	VMOVUPS  384(BX), Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   448(BX), Z6, Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   512(BX), Z6, Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   576(BX), Z6, Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   640(BX), Z6, Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   704(BX), Z6, Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   768(BX), Z6, Z6
-	VMULPS   Z5, Z6, Z6
-	VADDPS   768(BX), Z6, Z6
-	VPSLLD   $0x17, Z3, Z3
-	VPADDD   Z3, Z6, Z6
-	VSUBPS   Z2, Z2, Z2
-	VADDPS   Z2, Z6, Z6
-	VADDPS   768(BX), Z6, Z6
-	VDIVPS   Z6, Z0, Z0
-	VMOVNTPS Z0, (DI)
-	ADDQ     $+64, DI
-	ADDQ     $+64, SI
-	ADDQ     $+64, DX
-	SUBQ     $0x10, CX
-	JMP      one
+	CMPQ         CX, $0x10
+	JLT          part
+	VMOVUPS      (SI), Z0
+	VSUBPS       Z0, Z12, Z2
+	VMOVUPS      64(BX), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      (BX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      192(BX), Z3
+	VFMADD231PS  128(BX), Z2, Z3
+	VSUBPS       192(BX), Z3, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS 256(BX), Z4, Z5
+	VFNMADD231PS 320(BX), Z4, Z5
+	VMOVUPS      384(BX), Z6
+	VFMADD213PS  448(BX), Z5, Z6
+	VFMADD213PS  512(BX), Z5, Z6
+	VFMADD213PS  576(BX), Z5, Z6
+	VFMADD213PS  640(BX), Z5, Z6
+	VFMADD213PS  704(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z6, Z6
+	VSUBPS       Z2, Z2, Z2
+	VADDPS       Z2, Z6, Z6
+	VADDPS       768(BX), Z6, Z6
+	VDIVPS       Z6, Z0, Z0
+	VMOVNTPS     Z0, (DI)
+	ADDQ         $+64, DI
+	ADDQ         $+64, SI
+	ADDQ         $+64, DX
+	SUBQ         $0x10, CX
+	JMP          one
 
 part:
-	TESTQ     CX, CX
-	JEQ       done
-	MOVQ      mask+48(FP), R15
-	VMOVDQU32 (R15), Z13
-	VPMOVD2M  Z13, K1
-	VMOVUPS.Z (SI), K1, Z0
-	VSUBPS    Z0, Z12, Z2
-	VMOVUPS   64(BX), Z4
-	VMINPS    Z2, Z4, Z2
-	VMOVUPS   (BX), Z4
-	VMAXPS    Z2, Z4, Z2
-	VMULPS    128(BX), Z2, Z3
-	VADDPS    192(BX), Z3, Z3
-	VSUBPS    192(BX), Z3, Z6
-	VMULPS    256(BX), Z6, Z4
-	VSUBPS    Z4, Z2, Z5
-	VMULPS    320(BX), Z6, Z4
-	VSUBPS    Z4, Z5, Z5
-	VMOVUPS   384(BX), Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    448(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    512(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    576(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    640(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    704(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VPSLLD    $0x17, Z3, Z3
-	VPADDD    Z3, Z6, Z6
-	VSUBPS    Z2, Z2, Z2
-	VADDPS    Z2, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VDIVPS    Z6, Z0, Z0
-	VMOVUPS   Z0, K1, (DI)
+	TESTQ        CX, CX
+	JEQ          done
+	MOVQ         mask+48(FP), R15
+	VMOVDQU32    (R15), Z13
+	VPMOVD2M     Z13, K1
+	VMOVUPS.Z    (SI), K1, Z0
+	VSUBPS       Z0, Z12, Z2
+	VMOVUPS      64(BX), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      (BX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      192(BX), Z3
+	VFMADD231PS  128(BX), Z2, Z3
+	VSUBPS       192(BX), Z3, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS 256(BX), Z4, Z5
+	VFNMADD231PS 320(BX), Z4, Z5
+	VMOVUPS      384(BX), Z6
+	VFMADD213PS  448(BX), Z5, Z6
+	VFMADD213PS  512(BX), Z5, Z6
+	VFMADD213PS  576(BX), Z5, Z6
+	VFMADD213PS  640(BX), Z5, Z6
+	VFMADD213PS  704(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z6, Z6
+	VSUBPS       Z2, Z2, Z2
+	VADDPS       Z2, Z6, Z6
+	VADDPS       768(BX), Z6, Z6
+	VDIVPS       Z6, Z0, Z0
+	VMOVUPS      Z0, K1, (DI)
 
 done:
 	VZEROUPPER
@@ -21100,104 +21028,88 @@ TEXT ·siluGradAVX512(SB), NOSPLIT, $0-56
 	VPXORD       Z12, Z12, Z12
 
 one:
-	CMPQ    CX, $0x10
-	JLT     part
-	VMOVUPS (SI), Z0
-	VMOVUPS (DX), Z1
-	VSUBPS  Z0, Z12, Z2
-	VMOVUPS 64(BX), Z4
-	VMINPS  Z2, Z4, Z2
-	VMOVUPS (BX), Z4
-	VMAXPS  Z2, Z4, Z2
-	VMULPS  128(BX), Z2, Z3
-	VADDPS  192(BX), Z3, Z3
-	VSUBPS  192(BX), Z3, Z6
-	VMULPS  256(BX), Z6, Z4
-	VSUBPS  Z4, Z2, Z5
-	VMULPS  320(BX), Z6, Z4
-	VSUBPS  Z4, Z5, Z5
-	VMOVUPS 384(BX), Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  448(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  512(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  576(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  640(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  704(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  768(BX), Z6, Z6
-	VMULPS  Z5, Z6, Z6
-	VADDPS  768(BX), Z6, Z6
-	VPSLLD  $0x17, Z3, Z3
-	VPADDD  Z3, Z6, Z6
-	VSUBPS  Z2, Z2, Z2
-	VADDPS  Z2, Z6, Z6
-	VMOVUPS 768(BX), Z2
-	VADDPS  Z2, Z6, Z6
-	VDIVPS  Z6, Z2, Z6
-	VSUBPS  Z6, Z2, Z3
-	VMULPS  Z3, Z0, Z0
-	VADDPS  Z2, Z0, Z0
-	VMULPS  Z6, Z1, Z1
-	VMULPS  Z0, Z1, Z0
-	VMOVUPS Z0, (DI)
-	ADDQ    $+64, DI
-	ADDQ    $+64, SI
-	ADDQ    $+64, DX
-	SUBQ    $0x10, CX
-	JMP     one
+	CMPQ         CX, $0x10
+	JLT          part
+	VMOVUPS      (SI), Z0
+	VMOVUPS      (DX), Z1
+	VSUBPS       Z0, Z12, Z2
+	VMOVUPS      64(BX), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      (BX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      192(BX), Z3
+	VFMADD231PS  128(BX), Z2, Z3
+	VSUBPS       192(BX), Z3, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS 256(BX), Z4, Z5
+	VFNMADD231PS 320(BX), Z4, Z5
+	VMOVUPS      384(BX), Z6
+	VFMADD213PS  448(BX), Z5, Z6
+	VFMADD213PS  512(BX), Z5, Z6
+	VFMADD213PS  576(BX), Z5, Z6
+	VFMADD213PS  640(BX), Z5, Z6
+	VFMADD213PS  704(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z6, Z6
+	VSUBPS       Z2, Z2, Z2
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      768(BX), Z2
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z2, Z6
+	VSUBPS       Z6, Z2, Z3
+	VMULPS       Z3, Z0, Z0
+	VADDPS       Z2, Z0, Z0
+	VMULPS       Z6, Z1, Z1
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, (DI)
+	ADDQ         $+64, DI
+	ADDQ         $+64, SI
+	ADDQ         $+64, DX
+	SUBQ         $0x10, CX
+	JMP          one
 
 part:
-	TESTQ     CX, CX
-	JEQ       done
-	MOVQ      mask+48(FP), R15
-	VMOVDQU32 (R15), Z13
-	VPMOVD2M  Z13, K1
-	VMOVUPS.Z (SI), K1, Z0
-	VMOVUPS.Z (DX), K1, Z1
-	VSUBPS    Z0, Z12, Z2
-	VMOVUPS   64(BX), Z4
-	VMINPS    Z2, Z4, Z2
-	VMOVUPS   (BX), Z4
-	VMAXPS    Z2, Z4, Z2
-	VMULPS    128(BX), Z2, Z3
-	VADDPS    192(BX), Z3, Z3
-	VSUBPS    192(BX), Z3, Z6
-	VMULPS    256(BX), Z6, Z4
-	VSUBPS    Z4, Z2, Z5
-	VMULPS    320(BX), Z6, Z4
-	VSUBPS    Z4, Z5, Z5
-	VMOVUPS   384(BX), Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    448(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    512(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    576(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    640(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    704(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VMULPS    Z5, Z6, Z6
-	VADDPS    768(BX), Z6, Z6
-	VPSLLD    $0x17, Z3, Z3
-	VPADDD    Z3, Z6, Z6
-	VSUBPS    Z2, Z2, Z2
-	VADDPS    Z2, Z6, Z6
-	VMOVUPS   768(BX), Z2
-	VADDPS    Z2, Z6, Z6
-	VDIVPS    Z6, Z2, Z6
-	VSUBPS    Z6, Z2, Z3
-	VMULPS    Z3, Z0, Z0
-	VADDPS    Z2, Z0, Z0
-	VMULPS    Z6, Z1, Z1
-	VMULPS    Z0, Z1, Z0
-	VMOVUPS   Z0, K1, (DI)
+	TESTQ        CX, CX
+	JEQ          done
+	MOVQ         mask+48(FP), R15
+	VMOVDQU32    (R15), Z13
+	VPMOVD2M     Z13, K1
+	VMOVUPS.Z    (SI), K1, Z0
+	VMOVUPS.Z    (DX), K1, Z1
+	VSUBPS       Z0, Z12, Z2
+	VMOVUPS      64(BX), Z4
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      (BX), Z4
+	VMAXPS       Z2, Z4, Z2
+	VMOVUPS      192(BX), Z3
+	VFMADD231PS  128(BX), Z2, Z3
+	VSUBPS       192(BX), Z3, Z4
+	VMOVAPS      Z2, Z5
+	VFNMADD231PS 256(BX), Z4, Z5
+	VFNMADD231PS 320(BX), Z4, Z5
+	VMOVUPS      384(BX), Z6
+	VFMADD213PS  448(BX), Z5, Z6
+	VFMADD213PS  512(BX), Z5, Z6
+	VFMADD213PS  576(BX), Z5, Z6
+	VFMADD213PS  640(BX), Z5, Z6
+	VFMADD213PS  704(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VFMADD213PS  768(BX), Z5, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z6, Z6
+	VSUBPS       Z2, Z2, Z2
+	VADDPS       Z2, Z6, Z6
+	VMOVUPS      768(BX), Z2
+	VADDPS       Z2, Z6, Z6
+	VDIVPS       Z6, Z2, Z6
+	VSUBPS       Z6, Z2, Z3
+	VMULPS       Z3, Z0, Z0
+	VADDPS       Z2, Z0, Z0
+	VMULPS       Z6, Z1, Z1
+	VMULPS       Z0, Z1, Z0
+	VMOVUPS      Z0, K1, (DI)
 
 done:
 	VZEROUPPER
@@ -23004,68 +22916,41 @@ sums:
 	VZEROUPPER
 	RET
 
-// func clampForwardStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·clampForwardStreamAVX512(SB), NOSPLIT, $0-128
-	MOVQ         mask+120(FP), R15
-	VMOVDQU32    (R15), Z11
-	VPMOVD2M     Z11, K1
-	MOVQ         p0+32(FP), R8
-	VMOVUPS.Z    (R8), K1, Z6
+// func clampForwardStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·clampForwardStreamAVX512(SB), NOSPLIT, $0-96
+	MOVQ         p0+32(FP), BX
 	MOVQ         p1+40(FP), R8
-	VMOVUPS.Z    (R8), K1, Z7
-	VBROADCASTSS lo+88(FP), Z3
-	VBROADCASTSS hi+92(FP), Z4
+	VBROADCASTSS lo+72(FP), Z3
+	VBROADCASTSS hi+76(FP), Z4
 	MOVQ         y+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         dy+16(FP), DX
 	MOVQ         add+24(FP), R9
-	MOVQ         stride+96(FP), AX
-	MOVQ         rows+104(FP), CX
-	MOVQ         ahead+112(FP), R10
-	VPXORD       Z12, Z12, Z12
-	VPXORD       Z13, Z13, Z13
-	VPXORD       Z14, Z14, Z14
-	VPXORD       Z15, Z15, Z15
-	SUBQ         $0x02, CX
-	JLT          rest
+	MOVQ         stride+80(FP), AX
+	MOVQ         rows+88(FP), CX
 
-two:
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMULPS     Z6, Z0, Z0
-	VADDPS     Z7, Z0, Z0
-	VMAXPS     Z0, Z3, Z0
-	VMINPS     Z0, Z4, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMULPS     Z6, Z0, Z0
-	VADDPS     Z7, Z0, Z0
-	VMAXPS     Z0, Z3, Z0
-	VMINPS     Z0, Z4, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x02, CX
-	JGE        two
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ       $0x02, CX
-	JEQ        sums
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMULPS     Z6, Z0, Z0
-	VADDPS     Z7, Z0, Z0
-	VMAXPS     Z0, Z3, Z0
-	VMINPS     Z0, Z4, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Z6
+	VMOVUPS  (R8)(R10*1), Z7
+	VMOVUPS  (SI)(R10*1), Z0
+	VMULPS   Z6, Z0, Z0
+	VADDPS   Z7, Z0, Z0
+	VMAXPS   Z0, Z3, Z0
+	VMINPS   Z0, Z4, Z0
+	VMOVNTPS Z0, (DI)(R10*1)
+	ADDQ     $0x40, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	ADDQ     AX, R9
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -23146,80 +23031,43 @@ sums:
 	VZEROUPPER
 	RET
 
-// func clampForwardAddStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·clampForwardAddStreamAVX512(SB), NOSPLIT, $0-128
-	MOVQ         mask+120(FP), R15
-	VMOVDQU32    (R15), Z11
-	VPMOVD2M     Z11, K1
-	MOVQ         p0+32(FP), R8
-	VMOVUPS.Z    (R8), K1, Z6
+// func clampForwardAddStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·clampForwardAddStreamAVX512(SB), NOSPLIT, $0-96
+	MOVQ         p0+32(FP), BX
 	MOVQ         p1+40(FP), R8
-	VMOVUPS.Z    (R8), K1, Z7
-	VBROADCASTSS lo+88(FP), Z3
-	VBROADCASTSS hi+92(FP), Z4
+	VBROADCASTSS lo+72(FP), Z3
+	VBROADCASTSS hi+76(FP), Z4
 	MOVQ         y+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         dy+16(FP), DX
 	MOVQ         add+24(FP), R9
-	MOVQ         stride+96(FP), AX
-	MOVQ         rows+104(FP), CX
-	MOVQ         ahead+112(FP), R10
-	VPXORD       Z12, Z12, Z12
-	VPXORD       Z13, Z13, Z13
-	VPXORD       Z14, Z14, Z14
-	VPXORD       Z15, Z15, Z15
-	SUBQ         $0x02, CX
-	JLT          rest
+	MOVQ         stride+80(FP), AX
+	MOVQ         rows+88(FP), CX
 
-two:
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMOVUPS.Z  (R9), K1, Z2
-	PREFETCHT0 (R9)(R10*1)
-	ADDQ       AX, R9
-	VMULPS     Z6, Z0, Z0
-	VADDPS     Z7, Z0, Z0
-	VADDPS     Z2, Z0, Z0
-	VMAXPS     Z0, Z3, Z0
-	VMINPS     Z0, Z4, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMOVUPS.Z  (R9), K1, Z2
-	PREFETCHT0 (R9)(R10*1)
-	ADDQ       AX, R9
-	VMULPS     Z6, Z0, Z0
-	VADDPS     Z7, Z0, Z0
-	VADDPS     Z2, Z0, Z0
-	VMAXPS     Z0, Z3, Z0
-	VMINPS     Z0, Z4, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x02, CX
-	JGE        two
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ       $0x02, CX
-	JEQ        sums
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMOVUPS.Z  (R9), K1, Z2
-	PREFETCHT0 (R9)(R10*1)
-	ADDQ       AX, R9
-	VMULPS     Z6, Z0, Z0
-	VADDPS     Z7, Z0, Z0
-	VADDPS     Z2, Z0, Z0
-	VMAXPS     Z0, Z3, Z0
-	VMINPS     Z0, Z4, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Z6
+	VMOVUPS  (R8)(R10*1), Z7
+	VMOVUPS  (SI)(R10*1), Z0
+	VMOVUPS  (R9)(R10*1), Z2
+	VMULPS   Z6, Z0, Z0
+	VADDPS   Z7, Z0, Z0
+	VADDPS   Z2, Z0, Z0
+	VMAXPS   Z0, Z3, Z0
+	VMINPS   Z0, Z4, Z0
+	VMOVNTPS Z0, (DI)(R10*1)
+	ADDQ     $0x40, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	ADDQ     AX, R9
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -23624,101 +23472,54 @@ sums:
 	VZEROUPPER
 	RET
 
-// func clampGradStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·clampGradStreamAVX512(SB), NOSPLIT, $0-128
-	MOVQ         mask+120(FP), R15
-	VMOVDQU32    (R15), Z11
-	VPMOVD2M     Z11, K1
-	MOVQ         p0+32(FP), R8
-	VMOVUPS.Z    (R8), K1, Z6
+// func clampGradStreamAVX512(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
+// Requires: AVX, AVX512F
+TEXT ·clampGradStreamAVX512(SB), NOSPLIT, $0-96
+	MOVQ         p0+32(FP), BX
 	MOVQ         p1+40(FP), R8
-	VMOVUPS.Z    (R8), K1, Z7
-	MOVQ         p2+48(FP), R8
-	VMOVUPS.Z    (R8), K1, Z8
-	MOVQ         p3+56(FP), R8
-	VMOVUPS.Z    (R8), K1, Z9
-	MOVQ         p4+64(FP), R8
-	VMOVUPS.Z    (R8), K1, Z10
-	VBROADCASTSS lo+88(FP), Z3
-	VBROADCASTSS hi+92(FP), Z4
+	MOVQ         p2+48(FP), R11
+	MOVQ         p3+56(FP), R12
+	MOVQ         p4+64(FP), R13
+	VBROADCASTSS lo+72(FP), Z3
+	VBROADCASTSS hi+76(FP), Z4
 	MOVQ         y+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         dy+16(FP), DX
 	MOVQ         add+24(FP), R9
-	MOVQ         stride+96(FP), AX
-	MOVQ         rows+104(FP), CX
-	MOVQ         ahead+112(FP), R10
-	VPXORD       Z12, Z12, Z12
-	VPXORD       Z13, Z13, Z13
-	VPXORD       Z14, Z14, Z14
-	VPXORD       Z15, Z15, Z15
-	SUBQ         $0x02, CX
-	JLT          rest
+	MOVQ         stride+80(FP), AX
+	MOVQ         rows+88(FP), CX
 
-two:
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMOVUPS.Z  (DX), K1, Z1
-	PREFETCHT0 (DX)(R10*1)
-	ADDQ       AX, DX
-	VMULPS     Z6, Z0, Z2
-	VADDPS     Z7, Z2, Z2
-	VCMPPS     $0x1e, Z3, Z2, K2
-	VCMPPS     $0x12, Z4, Z2, K3
-	KANDW      K2, K3, K2
-	VMOVUPS.Z  Z1, K2, Z1
-	VMULPS     Z8, Z1, Z1
-	VMULPS     Z9, Z0, Z0
-	VADDPS     Z0, Z1, Z0
-	VADDPS     Z10, Z0, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMOVUPS.Z  (DX), K1, Z1
-	PREFETCHT0 (DX)(R10*1)
-	ADDQ       AX, DX
-	VMULPS     Z6, Z0, Z2
-	VADDPS     Z7, Z2, Z2
-	VCMPPS     $0x1e, Z3, Z2, K2
-	VCMPPS     $0x12, Z4, Z2, K3
-	KANDW      K2, K3, K2
-	VMOVUPS.Z  Z1, K2, Z1
-	VMULPS     Z8, Z1, Z1
-	VMULPS     Z9, Z0, Z0
-	VADDPS     Z0, Z1, Z0
-	VADDPS     Z10, Z0, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x02, CX
-	JGE        two
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ       $0x02, CX
-	JEQ        sums
-	VMOVUPS.Z  (SI), K1, Z0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMOVUPS.Z  (DX), K1, Z1
-	PREFETCHT0 (DX)(R10*1)
-	ADDQ       AX, DX
-	VMULPS     Z6, Z0, Z2
-	VADDPS     Z7, Z2, Z2
-	VCMPPS     $0x1e, Z3, Z2, K2
-	VCMPPS     $0x12, Z4, Z2, K3
-	KANDW      K2, K3, K2
-	VMOVUPS.Z  Z1, K2, Z1
-	VMULPS     Z8, Z1, Z1
-	VMULPS     Z9, Z0, Z0
-	VADDPS     Z0, Z1, Z0
-	VADDPS     Z10, Z0, Z0
-	VMOVNTPS   Z0, (DI)
-	ADDQ       AX, DI
-
-sums:
+vector:
+	VMOVUPS   (BX)(R10*1), Z6
+	VMOVUPS   (R8)(R10*1), Z7
+	VMOVUPS   (R11)(R10*1), Z8
+	VMOVUPS   (R12)(R10*1), Z9
+	VMOVUPS   (R13)(R10*1), Z10
+	VMOVUPS   (SI)(R10*1), Z0
+	VMOVUPS   (DX)(R10*1), Z1
+	VMULPS    Z6, Z0, Z2
+	VADDPS    Z7, Z2, Z2
+	VCMPPS    $0x1e, Z3, Z2, K2
+	VCMPPS    $0x12, Z4, Z2, K3
+	KANDW     K2, K3, K2
+	VMOVUPS.Z Z1, K2, Z1
+	VMULPS    Z8, Z1, Z1
+	VMULPS    Z9, Z0, Z0
+	VADDPS    Z0, Z1, Z0
+	VADDPS    Z10, Z0, Z0
+	VMOVNTPS  Z0, (DI)(R10*1)
+	ADDQ      $0x40, R10
+	CMPQ      R10, AX
+	JLT       vector
+	ADDQ      AX, DI
+	ADDQ      AX, SI
+	ADDQ      AX, DX
+	ADDQ      AX, R9
+	DECQ      CX
+	JNE       row
 	VZEROUPPER
 	RET
 
@@ -24382,69 +24183,38 @@ sums:
 	VZEROUPPER
 	RET
 
-// func scaleShiftStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// func scaleShiftStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
 // Requires: AVX
-TEXT ·scaleShiftStreamAVX2(SB), NOSPLIT, $0-72
-	MOVQ       mask+64(FP), R15
-	VMOVUPS    (R15), Y11
-	MOVQ       p0+24(FP), R8
-	VMASKMOVPS (R8), Y11, Y8
-	MOVQ       p1+32(FP), R8
-	VMASKMOVPS (R8), Y11, Y9
-	MOVQ       p2+40(FP), R8
-	VMASKMOVPS (R8), Y11, Y10
-	VXORPS     Y12, Y12, Y12
-	MOVQ       y+0(FP), DI
-	MOVQ       x+8(FP), SI
-	MOVQ       dy+16(FP), DX
-	MOVQ       stride+48(FP), AX
-	MOVQ       rows+56(FP), CX
-	SUBQ       $0x04, CX
-	JLT        rest
+TEXT ·scaleShiftStreamAVX2(SB), NOSPLIT, $0-64
+	MOVQ   p0+24(FP), BX
+	MOVQ   p1+32(FP), R8
+	MOVQ   p2+40(FP), R11
+	VXORPS Y12, Y12, Y12
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   dy+16(FP), DX
+	MOVQ   stride+48(FP), AX
+	MOVQ   rows+56(FP), CX
 
-four:
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x04, CX
-	JGE        four
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ $0x04, CX
-	JEQ  sums
-
-one:
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	DECQ       CX
-	JNE        one
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Y8
+	VMOVUPS  (R8)(R10*1), Y9
+	VMOVUPS  (R11)(R10*1), Y10
+	VMOVUPS  (SI)(R10*1), Y13
+	VMULPS   Y8, Y13, Y13
+	VADDPS   Y9, Y13, Y13
+	VMOVNTPS Y13, (DI)(R10*1)
+	ADDQ     $0x20, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -24519,74 +24289,39 @@ sums:
 	VZEROUPPER
 	RET
 
-// func scaleShiftReluStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// func scaleShiftReluStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
 // Requires: AVX
-TEXT ·scaleShiftReluStreamAVX2(SB), NOSPLIT, $0-72
-	MOVQ       mask+64(FP), R15
-	VMOVUPS    (R15), Y11
-	MOVQ       p0+24(FP), R8
-	VMASKMOVPS (R8), Y11, Y8
-	MOVQ       p1+32(FP), R8
-	VMASKMOVPS (R8), Y11, Y9
-	MOVQ       p2+40(FP), R8
-	VMASKMOVPS (R8), Y11, Y10
-	VXORPS     Y12, Y12, Y12
-	MOVQ       y+0(FP), DI
-	MOVQ       x+8(FP), SI
-	MOVQ       dy+16(FP), DX
-	MOVQ       stride+48(FP), AX
-	MOVQ       rows+56(FP), CX
-	SUBQ       $0x04, CX
-	JLT        rest
+TEXT ·scaleShiftReluStreamAVX2(SB), NOSPLIT, $0-64
+	MOVQ   p0+24(FP), BX
+	MOVQ   p1+32(FP), R8
+	MOVQ   p2+40(FP), R11
+	VXORPS Y12, Y12, Y12
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   dy+16(FP), DX
+	MOVQ   stride+48(FP), AX
+	MOVQ   rows+56(FP), CX
 
-four:
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMAXPS     Y13, Y12, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMAXPS     Y13, Y12, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMAXPS     Y13, Y12, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMAXPS     Y13, Y12, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x04, CX
-	JGE        four
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ $0x04, CX
-	JEQ  sums
-
-one:
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMULPS     Y8, Y13, Y13
-	VADDPS     Y9, Y13, Y13
-	VMAXPS     Y13, Y12, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	DECQ       CX
-	JNE        one
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Y8
+	VMOVUPS  (R8)(R10*1), Y9
+	VMOVUPS  (R11)(R10*1), Y10
+	VMOVUPS  (SI)(R10*1), Y13
+	VMULPS   Y8, Y13, Y13
+	VADDPS   Y9, Y13, Y13
+	VMAXPS   Y13, Y12, Y13
+	VMOVNTPS Y13, (DI)(R10*1)
+	ADDQ     $0x20, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -24676,89 +24411,41 @@ sums:
 	VZEROUPPER
 	RET
 
-// func scaleTwoStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)
+// func scaleTwoStreamAVX2(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)
 // Requires: AVX
-TEXT ·scaleTwoStreamAVX2(SB), NOSPLIT, $0-72
-	MOVQ       mask+64(FP), R15
-	VMOVUPS    (R15), Y11
-	MOVQ       p0+24(FP), R8
-	VMASKMOVPS (R8), Y11, Y8
-	MOVQ       p1+32(FP), R8
-	VMASKMOVPS (R8), Y11, Y9
-	MOVQ       p2+40(FP), R8
-	VMASKMOVPS (R8), Y11, Y10
-	VXORPS     Y12, Y12, Y12
-	MOVQ       y+0(FP), DI
-	MOVQ       x+8(FP), SI
-	MOVQ       dy+16(FP), DX
-	MOVQ       stride+48(FP), AX
-	MOVQ       rows+56(FP), CX
-	SUBQ       $0x04, CX
-	JLT        rest
+TEXT ·scaleTwoStreamAVX2(SB), NOSPLIT, $0-64
+	MOVQ   p0+24(FP), BX
+	MOVQ   p1+32(FP), R8
+	MOVQ   p2+40(FP), R11
+	VXORPS Y12, Y12, Y12
+	MOVQ   y+0(FP), DI
+	MOVQ   x+8(FP), SI
+	MOVQ   dy+16(FP), DX
+	MOVQ   stride+48(FP), AX
+	MOVQ   rows+56(FP), CX
 
-four:
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y14
-	ADDQ       AX, DX
-	VMULPS     Y8, Y14, Y14
-	VMULPS     Y9, Y13, Y13
-	VADDPS     Y13, Y14, Y13
-	VADDPS     Y10, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y14
-	ADDQ       AX, DX
-	VMULPS     Y8, Y14, Y14
-	VMULPS     Y9, Y13, Y13
-	VADDPS     Y13, Y14, Y13
-	VADDPS     Y10, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y14
-	ADDQ       AX, DX
-	VMULPS     Y8, Y14, Y14
-	VMULPS     Y9, Y13, Y13
-	VADDPS     Y13, Y14, Y13
-	VADDPS     Y10, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y14
-	ADDQ       AX, DX
-	VMULPS     Y8, Y14, Y14
-	VMULPS     Y9, Y13, Y13
-	VADDPS     Y13, Y14, Y13
-	VADDPS     Y10, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x04, CX
-	JGE        four
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ $0x04, CX
-	JEQ  sums
-
-one:
-	VMASKMOVPS (SI), Y11, Y13
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y14
-	ADDQ       AX, DX
-	VMULPS     Y8, Y14, Y14
-	VMULPS     Y9, Y13, Y13
-	VADDPS     Y13, Y14, Y13
-	VADDPS     Y10, Y13, Y13
-	VMOVNTPS   Y13, (DI)
-	ADDQ       AX, DI
-	DECQ       CX
-	JNE        one
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Y8
+	VMOVUPS  (R8)(R10*1), Y9
+	VMOVUPS  (R11)(R10*1), Y10
+	VMOVUPS  (SI)(R10*1), Y13
+	VMOVUPS  (DX)(R10*1), Y14
+	VMULPS   Y8, Y14, Y14
+	VMULPS   Y9, Y13, Y13
+	VADDPS   Y13, Y14, Y13
+	VADDPS   Y10, Y13, Y13
+	VMOVNTPS Y13, (DI)(R10*1)
+	ADDQ     $0x20, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -25513,7 +25200,7 @@ done:
 	RET
 
 // func sigmoidAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-56
 	MOVQ         dst+0(FP), DI
 	MOVQ         x+8(FP), SI
@@ -25526,100 +25213,84 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-56
 	VXORPS       Y12, Y12, Y12
 
 one:
-	CMPQ    CX, $0x08
-	JLT     part
-	VMOVUPS (SI), Y0
-	VSUBPS  Y0, Y12, Y2
-	VMOVUPS 64(BX), Y4
-	VMINPS  Y2, Y4, Y2
-	VMOVUPS (BX), Y4
-	VMAXPS  Y2, Y4, Y2
-	VMULPS  128(BX), Y2, Y3
-	VADDPS  192(BX), Y3, Y3
-	VSUBPS  192(BX), Y3, Y6
-	VMULPS  256(BX), Y6, Y4
-	VSUBPS  Y4, Y2, Y5
-	VMULPS  320(BX), Y6, Y4
-	VSUBPS  Y4, Y5, Y5
-	VMOVUPS 384(BX), Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  448(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  512(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  576(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  640(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  704(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  768(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  768(BX), Y6, Y6
-	VPSLLD  $0x17, Y3, Y3
-	VPADDD  Y3, Y6, Y6
-	VSUBPS  Y2, Y2, Y2
-	VADDPS  Y2, Y6, Y6
-	VMOVUPS 768(BX), Y2
-	VADDPS  Y2, Y6, Y6
-	VDIVPS  Y6, Y2, Y6
-	VMOVAPS Y6, Y0
-	VMOVUPS Y0, (DI)
-	ADDQ    $+32, DI
-	ADDQ    $+32, SI
-	ADDQ    $+32, DX
-	SUBQ    $0x08, CX
-	JMP     one
+	CMPQ         CX, $0x08
+	JLT          part
+	VMOVUPS      (SI), Y0
+	VSUBPS       Y0, Y12, Y2
+	VMOVUPS      64(BX), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      (BX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      192(BX), Y3
+	VFMADD231PS  128(BX), Y2, Y3
+	VSUBPS       192(BX), Y3, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS 256(BX), Y4, Y5
+	VFNMADD231PS 320(BX), Y4, Y5
+	VMOVUPS      384(BX), Y6
+	VFMADD213PS  448(BX), Y5, Y6
+	VFMADD213PS  512(BX), Y5, Y6
+	VFMADD213PS  576(BX), Y5, Y6
+	VFMADD213PS  640(BX), Y5, Y6
+	VFMADD213PS  704(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VMOVUPS      768(BX), Y2
+	VADDPS       Y2, Y6, Y6
+	VDIVPS       Y6, Y2, Y6
+	VMOVAPS      Y6, Y0
+	VMOVUPS      Y0, (DI)
+	ADDQ         $+32, DI
+	ADDQ         $+32, SI
+	ADDQ         $+32, DX
+	SUBQ         $0x08, CX
+	JMP          one
 
 part:
-	TESTQ      CX, CX
-	JEQ        done
-	MOVQ       mask+48(FP), R15
-	VMOVUPS    (R15), Y13
-	VMASKMOVPS (SI), Y13, Y0
-	VSUBPS     Y0, Y12, Y2
-	VMOVUPS    64(BX), Y4
-	VMINPS     Y2, Y4, Y2
-	VMOVUPS    (BX), Y4
-	VMAXPS     Y2, Y4, Y2
-	VMULPS     128(BX), Y2, Y3
-	VADDPS     192(BX), Y3, Y3
-	VSUBPS     192(BX), Y3, Y6
-	VMULPS     256(BX), Y6, Y4
-	VSUBPS     Y4, Y2, Y5
-	VMULPS     320(BX), Y6, Y4
-	VSUBPS     Y4, Y5, Y5
-	VMOVUPS    384(BX), Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     448(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     512(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     576(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     640(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     704(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VPSLLD     $0x17, Y3, Y3
-	VPADDD     Y3, Y6, Y6
-	VSUBPS     Y2, Y2, Y2
-	VADDPS     Y2, Y6, Y6
-	VMOVUPS    768(BX), Y2
-	VADDPS     Y2, Y6, Y6
-	VDIVPS     Y6, Y2, Y6
-	VMOVAPS    Y6, Y0
-	VMASKMOVPS Y0, Y13, (DI)
+	TESTQ        CX, CX
+	JEQ          done
+	MOVQ         mask+48(FP), R15
+	VMOVUPS      (R15), Y13
+	VMASKMOVPS   (SI), Y13, Y0
+	VSUBPS       Y0, Y12, Y2
+	VMOVUPS      64(BX), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      (BX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      192(BX), Y3
+	VFMADD231PS  128(BX), Y2, Y3
+	VSUBPS       192(BX), Y3, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS 256(BX), Y4, Y5
+	VFNMADD231PS 320(BX), Y4, Y5
+	VMOVUPS      384(BX), Y6
+	VFMADD213PS  448(BX), Y5, Y6
+	VFMADD213PS  512(BX), Y5, Y6
+	VFMADD213PS  576(BX), Y5, Y6
+	VFMADD213PS  640(BX), Y5, Y6
+	VFMADD213PS  704(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VMOVUPS      768(BX), Y2
+	VADDPS       Y2, Y6, Y6
+	VDIVPS       Y6, Y2, Y6
+	VMOVAPS      Y6, Y0
+	VMASKMOVPS   Y0, Y13, (DI)
 
 done:
 	VZEROUPPER
 	RET
 
 // func sigmoidStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·sigmoidStreamAVX2(SB), NOSPLIT, $0-56
 	MOVQ         dst+0(FP), DI
 	MOVQ         x+8(FP), SI
@@ -25632,100 +25303,84 @@ TEXT ·sigmoidStreamAVX2(SB), NOSPLIT, $0-56
 	VXORPS       Y12, Y12, Y12
 
 one:
-	CMPQ     CX, $0x08
-	JLT      part
-	VMOVUPS  (SI), Y0
-	VSUBPS   Y0, Y12, Y2
-	VMOVUPS  64(BX), Y4
-	VMINPS   Y2, Y4, Y2
-	VMOVUPS  (BX), Y4
-	VMAXPS   Y2, Y4, Y2
-	VMULPS   128(BX), Y2, Y3
-	VADDPS   192(BX), Y3, Y3
-	VSUBPS   192(BX), Y3, Y6
-	VMULPS   256(BX), Y6, Y4
-	VSUBPS   Y4, Y2, Y5
-	VMULPS   320(BX), Y6, Y4
-	VSUBPS   Y4, Y5, Y5
-	VMOVUPS  384(BX), Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   448(BX), Y6, Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   512(BX), Y6, Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   576(BX), Y6, Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   640(BX), Y6, Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   704(BX), Y6, Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   768(BX), Y6, Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   768(BX), Y6, Y6
-	VPSLLD   $0x17, Y3, Y3
-	VPADDD   Y3, Y6, Y6
-	VSUBPS   Y2, Y2, Y2
-	VADDPS   Y2, Y6, Y6
-	VMOVUPS  768(BX), Y2
-	VADDPS   Y2, Y6, Y6
-	VDIVPS   Y6, Y2, Y6
-	VMOVAPS  Y6, Y0
-	VMOVNTPS Y0, (DI)
-	ADDQ     $+32, DI
-	ADDQ     $+32, SI
-	ADDQ     $+32, DX
-	SUBQ     $0x08, CX
-	JMP      one
+	CMPQ         CX, $0x08
+	JLT          part
+	VMOVUPS      (SI), Y0
+	VSUBPS       Y0, Y12, Y2
+	VMOVUPS      64(BX), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      (BX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      192(BX), Y3
+	VFMADD231PS  128(BX), Y2, Y3
+	VSUBPS       192(BX), Y3, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS 256(BX), Y4, Y5
+	VFNMADD231PS 320(BX), Y4, Y5
+	VMOVUPS      384(BX), Y6
+	VFMADD213PS  448(BX), Y5, Y6
+	VFMADD213PS  512(BX), Y5, Y6
+	VFMADD213PS  576(BX), Y5, Y6
+	VFMADD213PS  640(BX), Y5, Y6
+	VFMADD213PS  704(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VMOVUPS      768(BX), Y2
+	VADDPS       Y2, Y6, Y6
+	VDIVPS       Y6, Y2, Y6
+	VMOVAPS      Y6, Y0
+	VMOVNTPS     Y0, (DI)
+	ADDQ         $+32, DI
+	ADDQ         $+32, SI
+	ADDQ         $+32, DX
+	SUBQ         $0x08, CX
+	JMP          one
 
 part:
-	TESTQ      CX, CX
-	JEQ        done
-	MOVQ       mask+48(FP), R15
-	VMOVUPS    (R15), Y13
-	VMASKMOVPS (SI), Y13, Y0
-	VSUBPS     Y0, Y12, Y2
-	VMOVUPS    64(BX), Y4
-	VMINPS     Y2, Y4, Y2
-	VMOVUPS    (BX), Y4
-	VMAXPS     Y2, Y4, Y2
-	VMULPS     128(BX), Y2, Y3
-	VADDPS     192(BX), Y3, Y3
-	VSUBPS     192(BX), Y3, Y6
-	VMULPS     256(BX), Y6, Y4
-	VSUBPS     Y4, Y2, Y5
-	VMULPS     320(BX), Y6, Y4
-	VSUBPS     Y4, Y5, Y5
-	VMOVUPS    384(BX), Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     448(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     512(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     576(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     640(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     704(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VPSLLD     $0x17, Y3, Y3
-	VPADDD     Y3, Y6, Y6
-	VSUBPS     Y2, Y2, Y2
-	VADDPS     Y2, Y6, Y6
-	VMOVUPS    768(BX), Y2
-	VADDPS     Y2, Y6, Y6
-	VDIVPS     Y6, Y2, Y6
-	VMOVAPS    Y6, Y0
-	VMASKMOVPS Y0, Y13, (DI)
+	TESTQ        CX, CX
+	JEQ          done
+	MOVQ         mask+48(FP), R15
+	VMOVUPS      (R15), Y13
+	VMASKMOVPS   (SI), Y13, Y0
+	VSUBPS       Y0, Y12, Y2
+	VMOVUPS      64(BX), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      (BX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      192(BX), Y3
+	VFMADD231PS  128(BX), Y2, Y3
+	VSUBPS       192(BX), Y3, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS 256(BX), Y4, Y5
+	VFNMADD231PS 320(BX), Y4, Y5
+	VMOVUPS      384(BX), Y6
+	VFMADD213PS  448(BX), Y5, Y6
+	VFMADD213PS  512(BX), Y5, Y6
+	VFMADD213PS  576(BX), Y5, Y6
+	VFMADD213PS  640(BX), Y5, Y6
+	VFMADD213PS  704(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VMOVUPS      768(BX), Y2
+	VADDPS       Y2, Y6, Y6
+	VDIVPS       Y6, Y2, Y6
+	VMOVAPS      Y6, Y0
+	VMASKMOVPS   Y0, Y13, (DI)
 
 done:
 	VZEROUPPER
 	RET
 
 // func sigmoidGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·sigmoidGradAVX2(SB), NOSPLIT, $0-56
 	MOVQ         dst+0(FP), DI
 	MOVQ         x+8(FP), SI
@@ -25738,106 +25393,90 @@ TEXT ·sigmoidGradAVX2(SB), NOSPLIT, $0-56
 	VXORPS       Y12, Y12, Y12
 
 one:
-	CMPQ    CX, $0x08
-	JLT     part
-	VMOVUPS (SI), Y0
-	VMOVUPS (DX), Y1
-	VSUBPS  Y0, Y12, Y2
-	VMOVUPS 64(BX), Y4
-	VMINPS  Y2, Y4, Y2
-	VMOVUPS (BX), Y4
-	VMAXPS  Y2, Y4, Y2
-	VMULPS  128(BX), Y2, Y3
-	VADDPS  192(BX), Y3, Y3
-	VSUBPS  192(BX), Y3, Y6
-	VMULPS  256(BX), Y6, Y4
-	VSUBPS  Y4, Y2, Y5
-	VMULPS  320(BX), Y6, Y4
-	VSUBPS  Y4, Y5, Y5
-	VMOVUPS 384(BX), Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  448(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  512(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  576(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  640(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  704(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  768(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  768(BX), Y6, Y6
-	VPSLLD  $0x17, Y3, Y3
-	VPADDD  Y3, Y6, Y6
-	VSUBPS  Y2, Y2, Y2
-	VADDPS  Y2, Y6, Y6
-	VMOVUPS 768(BX), Y2
-	VADDPS  Y2, Y6, Y6
-	VDIVPS  Y6, Y2, Y6
-	VMULPS  Y6, Y1, Y0
-	VSUBPS  Y6, Y2, Y6
-	VMULPS  Y6, Y0, Y0
-	VMOVUPS Y0, (DI)
-	ADDQ    $+32, DI
-	ADDQ    $+32, SI
-	ADDQ    $+32, DX
-	SUBQ    $0x08, CX
-	JMP     one
+	CMPQ         CX, $0x08
+	JLT          part
+	VMOVUPS      (SI), Y0
+	VMOVUPS      (DX), Y1
+	VSUBPS       Y0, Y12, Y2
+	VMOVUPS      64(BX), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      (BX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      192(BX), Y3
+	VFMADD231PS  128(BX), Y2, Y3
+	VSUBPS       192(BX), Y3, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS 256(BX), Y4, Y5
+	VFNMADD231PS 320(BX), Y4, Y5
+	VMOVUPS      384(BX), Y6
+	VFMADD213PS  448(BX), Y5, Y6
+	VFMADD213PS  512(BX), Y5, Y6
+	VFMADD213PS  576(BX), Y5, Y6
+	VFMADD213PS  640(BX), Y5, Y6
+	VFMADD213PS  704(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VMOVUPS      768(BX), Y2
+	VADDPS       Y2, Y6, Y6
+	VDIVPS       Y6, Y2, Y6
+	VMULPS       Y6, Y1, Y0
+	VSUBPS       Y6, Y2, Y6
+	VMULPS       Y6, Y0, Y0
+	VMOVUPS      Y0, (DI)
+	ADDQ         $+32, DI
+	ADDQ         $+32, SI
+	ADDQ         $+32, DX
+	SUBQ         $0x08, CX
+	JMP          one
 
 part:
-	TESTQ      CX, CX
-	JEQ        done
-	MOVQ       mask+48(FP), R15
-	VMOVUPS    (R15), Y13
-	VMASKMOVPS (SI), Y13, Y0
-	VMASKMOVPS (DX), Y13, Y1
-	VSUBPS     Y0, Y12, Y2
-	VMOVUPS    64(BX), Y4
-	VMINPS     Y2, Y4, Y2
-	VMOVUPS    (BX), Y4
-	VMAXPS     Y2, Y4, Y2
-	VMULPS     128(BX), Y2, Y3
-	VADDPS     192(BX), Y3, Y3
-	VSUBPS     192(BX), Y3, Y6
-	VMULPS     256(BX), Y6, Y4
-	VSUBPS     Y4, Y2, Y5
-	VMULPS     320(BX), Y6, Y4
-	VSUBPS     Y4, Y5, Y5
-	VMOVUPS    384(BX), Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     448(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     512(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     576(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     640(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     704(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VPSLLD     $0x17, Y3, Y3
-	VPADDD     Y3, Y6, Y6
-	VSUBPS     Y2, Y2, Y2
-	VADDPS     Y2, Y6, Y6
-	VMOVUPS    768(BX), Y2
-	VADDPS     Y2, Y6, Y6
-	VDIVPS     Y6, Y2, Y6
-	VMULPS     Y6, Y1, Y0
-	VSUBPS     Y6, Y2, Y6
-	VMULPS     Y6, Y0, Y0
-	VMASKMOVPS Y0, Y13, (DI)
+	TESTQ        CX, CX
+	JEQ          done
+	MOVQ         mask+48(FP), R15
+	VMOVUPS      (R15), Y13
+	VMASKMOVPS   (SI), Y13, Y0
+	VMASKMOVPS   (DX), Y13, Y1
+	VSUBPS       Y0, Y12, Y2
+	VMOVUPS      64(BX), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      (BX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      192(BX), Y3
+	VFMADD231PS  128(BX), Y2, Y3
+	VSUBPS       192(BX), Y3, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS 256(BX), Y4, Y5
+	VFNMADD231PS 320(BX), Y4, Y5
+	VMOVUPS      384(BX), Y6
+	VFMADD213PS  448(BX), Y5, Y6
+	VFMADD213PS  512(BX), Y5, Y6
+	VFMADD213PS  576(BX), Y5, Y6
+	VFMADD213PS  640(BX), Y5, Y6
+	VFMADD213PS  704(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VMOVUPS      768(BX), Y2
+	VADDPS       Y2, Y6, Y6
+	VDIVPS       Y6, Y2, Y6
+	VMULPS       Y6, Y1, Y0
+	VSUBPS       Y6, Y2, Y6
+	VMULPS       Y6, Y0, Y0
+	VMASKMOVPS   Y0, Y13, (DI)
 
 done:
 	VZEROUPPER
 	RET
 
 // func siluAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·siluAVX2(SB), NOSPLIT, $0-56
 	MOVQ         dst+0(FP), DI
 	MOVQ         x+8(FP), SI
@@ -25850,96 +25489,80 @@ TEXT ·siluAVX2(SB), NOSPLIT, $0-56
 	VXORPS       Y12, Y12, Y12
 
 one:
-	CMPQ    CX, $0x08
-	JLT     part
-	VMOVUPS (SI), Y0
-	VSUBPS  Y0, Y12, Y2
-	VMOVUPS 64(BX), Y4
-	VMINPS  Y2, Y4, Y2
-	VMOVUPS (BX), Y4
-	VMAXPS  Y2, Y4, Y2
-	VMULPS  128(BX), Y2, Y3
-	VADDPS  192(BX), Y3, Y3
-	VSUBPS  192(BX), Y3, Y6
-	VMULPS  256(BX), Y6, Y4
-	VSUBPS  Y4, Y2, Y5
-	VMULPS  320(BX), Y6, Y4
-	VSUBPS  Y4, Y5, Y5
-	VMOVUPS 384(BX), Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  448(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  512(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  576(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  640(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  704(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  768(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  768(BX), Y6, Y6
-	VPSLLD  $0x17, Y3, Y3
-	VPADDD  Y3, Y6, Y6
-	VSUBPS  Y2, Y2, Y2
-	VADDPS  Y2, Y6, Y6
-	VADDPS  768(BX), Y6, Y6
-	VDIVPS  Y6, Y0, Y0
-	VMOVUPS Y0, (DI)
-	ADDQ    $+32, DI
-	ADDQ    $+32, SI
-	ADDQ    $+32, DX
-	SUBQ    $0x08, CX
-	JMP     one
+	CMPQ         CX, $0x08
+	JLT          part
+	VMOVUPS      (SI), Y0
+	VSUBPS       Y0, Y12, Y2
+	VMOVUPS      64(BX), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      (BX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      192(BX), Y3
+	VFMADD231PS  128(BX), Y2, Y3
+	VSUBPS       192(BX), Y3, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS 256(BX), Y4, Y5
+	VFNMADD231PS 320(BX), Y4, Y5
+	VMOVUPS      384(BX), Y6
+	VFMADD213PS  448(BX), Y5, Y6
+	VFMADD213PS  512(BX), Y5, Y6
+	VFMADD213PS  576(BX), Y5, Y6
+	VFMADD213PS  640(BX), Y5, Y6
+	VFMADD213PS  704(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VADDPS       768(BX), Y6, Y6
+	VDIVPS       Y6, Y0, Y0
+	VMOVUPS      Y0, (DI)
+	ADDQ         $+32, DI
+	ADDQ         $+32, SI
+	ADDQ         $+32, DX
+	SUBQ         $0x08, CX
+	JMP          one
 
 part:
-	TESTQ      CX, CX
-	JEQ        done
-	MOVQ       mask+48(FP), R15
-	VMOVUPS    (R15), Y13
-	VMASKMOVPS (SI), Y13, Y0
-	VSUBPS     Y0, Y12, Y2
-	VMOVUPS    64(BX), Y4
-	VMINPS     Y2, Y4, Y2
-	VMOVUPS    (BX), Y4
-	VMAXPS     Y2, Y4, Y2
-	VMULPS     128(BX), Y2, Y3
-	VADDPS     192(BX), Y3, Y3
-	VSUBPS     192(BX), Y3, Y6
-	VMULPS     256(BX), Y6, Y4
-	VSUBPS     Y4, Y2, Y5
-	VMULPS     320(BX), Y6, Y4
-	VSUBPS     Y4, Y5, Y5
-	VMOVUPS    384(BX), Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     448(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     512(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     576(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     640(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     704(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VPSLLD     $0x17, Y3, Y3
-	VPADDD     Y3, Y6, Y6
-	VSUBPS     Y2, Y2, Y2
-	VADDPS     Y2, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VDIVPS     Y6, Y0, Y0
-	VMASKMOVPS Y0, Y13, (DI)
+	TESTQ        CX, CX
+	JEQ          done
+	MOVQ         mask+48(FP), R15
+	VMOVUPS      (R15), Y13
+	VMASKMOVPS   (SI), Y13, Y0
+	VSUBPS       Y0, Y12, Y2
+	VMOVUPS      64(BX), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      (BX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      192(BX), Y3
+	VFMADD231PS  128(BX), Y2, Y3
+	VSUBPS       192(BX), Y3, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS 256(BX), Y4, Y5
+	VFNMADD231PS 320(BX), Y4, Y5
+	VMOVUPS      384(BX), Y6
+	VFMADD213PS  448(BX), Y5, Y6
+	VFMADD213PS  512(BX), Y5, Y6
+	VFMADD213PS  576(BX), Y5, Y6
+	VFMADD213PS  640(BX), Y5, Y6
+	VFMADD213PS  704(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VADDPS       768(BX), Y6, Y6
+	VDIVPS       Y6, Y0, Y0
+	VMASKMOVPS   Y0, Y13, (DI)
 
 done:
 	VZEROUPPER
 	RET
 
 // func siluStreamAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·siluStreamAVX2(SB), NOSPLIT, $0-56
 	MOVQ         dst+0(FP), DI
 	MOVQ         x+8(FP), SI
@@ -25952,96 +25575,80 @@ TEXT ·siluStreamAVX2(SB), NOSPLIT, $0-56
 	VXORPS       Y12, Y12, Y12
 
 one:
-	CMPQ     CX, $0x08
-	JLT      part
-	VMOVUPS  (SI), Y0
-	VSUBPS   Y0, Y12, Y2
-	VMOVUPS  64(BX), Y4
-	VMINPS   Y2, Y4, Y2
-	VMOVUPS  (BX), Y4
-	VMAXPS   Y2, Y4, Y2
-	VMULPS   128(BX), Y2, Y3
-	VADDPS   192(BX), Y3, Y3
-	VSUBPS   192(BX), Y3, Y6
-	VMULPS   256(BX), Y6, Y4
-	VSUBPS   Y4, Y2, Y5
-	VMULPS   320(BX), Y6, Y4
-	VSUBPS   Y4, Y5, Y5
-	VMOVUPS  384(BX), Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   448(BX), Y6, Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   512(BX), Y6, Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   576(BX), Y6, Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   640(BX), Y6, Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   704(BX), Y6, Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   768(BX), Y6, Y6
-	VMULPS   Y5, Y6, Y6
-	VADDPS   768(BX), Y6, Y6
-	VPSLLD   $0x17, Y3, Y3
-	VPADDD   Y3, Y6, Y6
-	VSUBPS   Y2, Y2, Y2
-	VADDPS   Y2, Y6, Y6
-	VADDPS   768(BX), Y6, Y6
-	VDIVPS   Y6, Y0, Y0
-	VMOVNTPS Y0, (DI)
-	ADDQ     $+32, DI
-	ADDQ     $+32, SI
-	ADDQ     $+32, DX
-	SUBQ     $0x08, CX
-	JMP      one
+	CMPQ         CX, $0x08
+	JLT          part
+	VMOVUPS      (SI), Y0
+	VSUBPS       Y0, Y12, Y2
+	VMOVUPS      64(BX), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      (BX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      192(BX), Y3
+	VFMADD231PS  128(BX), Y2, Y3
+	VSUBPS       192(BX), Y3, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS 256(BX), Y4, Y5
+	VFNMADD231PS 320(BX), Y4, Y5
+	VMOVUPS      384(BX), Y6
+	VFMADD213PS  448(BX), Y5, Y6
+	VFMADD213PS  512(BX), Y5, Y6
+	VFMADD213PS  576(BX), Y5, Y6
+	VFMADD213PS  640(BX), Y5, Y6
+	VFMADD213PS  704(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VADDPS       768(BX), Y6, Y6
+	VDIVPS       Y6, Y0, Y0
+	VMOVNTPS     Y0, (DI)
+	ADDQ         $+32, DI
+	ADDQ         $+32, SI
+	ADDQ         $+32, DX
+	SUBQ         $0x08, CX
+	JMP          one
 
 part:
-	TESTQ      CX, CX
-	JEQ        done
-	MOVQ       mask+48(FP), R15
-	VMOVUPS    (R15), Y13
-	VMASKMOVPS (SI), Y13, Y0
-	VSUBPS     Y0, Y12, Y2
-	VMOVUPS    64(BX), Y4
-	VMINPS     Y2, Y4, Y2
-	VMOVUPS    (BX), Y4
-	VMAXPS     Y2, Y4, Y2
-	VMULPS     128(BX), Y2, Y3
-	VADDPS     192(BX), Y3, Y3
-	VSUBPS     192(BX), Y3, Y6
-	VMULPS     256(BX), Y6, Y4
-	VSUBPS     Y4, Y2, Y5
-	VMULPS     320(BX), Y6, Y4
-	VSUBPS     Y4, Y5, Y5
-	VMOVUPS    384(BX), Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     448(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     512(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     576(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     640(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     704(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VPSLLD     $0x17, Y3, Y3
-	VPADDD     Y3, Y6, Y6
-	VSUBPS     Y2, Y2, Y2
-	VADDPS     Y2, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VDIVPS     Y6, Y0, Y0
-	VMASKMOVPS Y0, Y13, (DI)
+	TESTQ        CX, CX
+	JEQ          done
+	MOVQ         mask+48(FP), R15
+	VMOVUPS      (R15), Y13
+	VMASKMOVPS   (SI), Y13, Y0
+	VSUBPS       Y0, Y12, Y2
+	VMOVUPS      64(BX), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      (BX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      192(BX), Y3
+	VFMADD231PS  128(BX), Y2, Y3
+	VSUBPS       192(BX), Y3, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS 256(BX), Y4, Y5
+	VFNMADD231PS 320(BX), Y4, Y5
+	VMOVUPS      384(BX), Y6
+	VFMADD213PS  448(BX), Y5, Y6
+	VFMADD213PS  512(BX), Y5, Y6
+	VFMADD213PS  576(BX), Y5, Y6
+	VFMADD213PS  640(BX), Y5, Y6
+	VFMADD213PS  704(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VADDPS       768(BX), Y6, Y6
+	VDIVPS       Y6, Y0, Y0
+	VMASKMOVPS   Y0, Y13, (DI)
 
 done:
 	VZEROUPPER
 	RET
 
 // func siluGradAVX2(dst *float32, x *float32, dy *float32, n int, p *float32, table *float32, mask *int32)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, FMA3
 TEXT ·siluGradAVX2(SB), NOSPLIT, $0-56
 	MOVQ         dst+0(FP), DI
 	MOVQ         x+8(FP), SI
@@ -26054,103 +25661,87 @@ TEXT ·siluGradAVX2(SB), NOSPLIT, $0-56
 	VXORPS       Y12, Y12, Y12
 
 one:
-	CMPQ    CX, $0x08
-	JLT     part
-	VMOVUPS (SI), Y0
-	VMOVUPS (DX), Y1
-	VSUBPS  Y0, Y12, Y2
-	VMOVUPS 64(BX), Y4
-	VMINPS  Y2, Y4, Y2
-	VMOVUPS (BX), Y4
-	VMAXPS  Y2, Y4, Y2
-	VMULPS  128(BX), Y2, Y3
-	VADDPS  192(BX), Y3, Y3
-	VSUBPS  192(BX), Y3, Y6
-	VMULPS  256(BX), Y6, Y4
-	VSUBPS  Y4, Y2, Y5
-	VMULPS  320(BX), Y6, Y4
-	VSUBPS  Y4, Y5, Y5
-	VMOVUPS 384(BX), Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  448(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  512(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  576(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  640(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  704(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  768(BX), Y6, Y6
-	VMULPS  Y5, Y6, Y6
-	VADDPS  768(BX), Y6, Y6
-	VPSLLD  $0x17, Y3, Y3
-	VPADDD  Y3, Y6, Y6
-	VSUBPS  Y2, Y2, Y2
-	VADDPS  Y2, Y6, Y6
-	VMOVUPS 768(BX), Y2
-	VADDPS  Y2, Y6, Y6
-	VDIVPS  Y6, Y2, Y6
-	VSUBPS  Y6, Y2, Y3
-	VMULPS  Y3, Y0, Y0
-	VADDPS  Y2, Y0, Y0
-	VMULPS  Y6, Y1, Y1
-	VMULPS  Y0, Y1, Y0
-	VMOVUPS Y0, (DI)
-	ADDQ    $+32, DI
-	ADDQ    $+32, SI
-	ADDQ    $+32, DX
-	SUBQ    $0x08, CX
-	JMP     one
+	CMPQ         CX, $0x08
+	JLT          part
+	VMOVUPS      (SI), Y0
+	VMOVUPS      (DX), Y1
+	VSUBPS       Y0, Y12, Y2
+	VMOVUPS      64(BX), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      (BX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      192(BX), Y3
+	VFMADD231PS  128(BX), Y2, Y3
+	VSUBPS       192(BX), Y3, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS 256(BX), Y4, Y5
+	VFNMADD231PS 320(BX), Y4, Y5
+	VMOVUPS      384(BX), Y6
+	VFMADD213PS  448(BX), Y5, Y6
+	VFMADD213PS  512(BX), Y5, Y6
+	VFMADD213PS  576(BX), Y5, Y6
+	VFMADD213PS  640(BX), Y5, Y6
+	VFMADD213PS  704(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VMOVUPS      768(BX), Y2
+	VADDPS       Y2, Y6, Y6
+	VDIVPS       Y6, Y2, Y6
+	VSUBPS       Y6, Y2, Y3
+	VMULPS       Y3, Y0, Y0
+	VADDPS       Y2, Y0, Y0
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y0, Y1, Y0
+	VMOVUPS      Y0, (DI)
+	ADDQ         $+32, DI
+	ADDQ         $+32, SI
+	ADDQ         $+32, DX
+	SUBQ         $0x08, CX
+	JMP          one
 
 part:
-	TESTQ      CX, CX
-	JEQ        done
-	MOVQ       mask+48(FP), R15
-	VMOVUPS    (R15), Y13
-	VMASKMOVPS (SI), Y13, Y0
-	VMASKMOVPS (DX), Y13, Y1
-	VSUBPS     Y0, Y12, Y2
-	VMOVUPS    64(BX), Y4
-	VMINPS     Y2, Y4, Y2
-	VMOVUPS    (BX), Y4
-	VMAXPS     Y2, Y4, Y2
-	VMULPS     128(BX), Y2, Y3
-	VADDPS     192(BX), Y3, Y3
-	VSUBPS     192(BX), Y3, Y6
-	VMULPS     256(BX), Y6, Y4
-	VSUBPS     Y4, Y2, Y5
-	VMULPS     320(BX), Y6, Y4
-	VSUBPS     Y4, Y5, Y5
-	VMOVUPS    384(BX), Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     448(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     512(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     576(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     640(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     704(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VMULPS     Y5, Y6, Y6
-	VADDPS     768(BX), Y6, Y6
-	VPSLLD     $0x17, Y3, Y3
-	VPADDD     Y3, Y6, Y6
-	VSUBPS     Y2, Y2, Y2
-	VADDPS     Y2, Y6, Y6
-	VMOVUPS    768(BX), Y2
-	VADDPS     Y2, Y6, Y6
-	VDIVPS     Y6, Y2, Y6
-	VSUBPS     Y6, Y2, Y3
-	VMULPS     Y3, Y0, Y0
-	VADDPS     Y2, Y0, Y0
-	VMULPS     Y6, Y1, Y1
-	VMULPS     Y0, Y1, Y0
-	VMASKMOVPS Y0, Y13, (DI)
+	TESTQ        CX, CX
+	JEQ          done
+	MOVQ         mask+48(FP), R15
+	VMOVUPS      (R15), Y13
+	VMASKMOVPS   (SI), Y13, Y0
+	VMASKMOVPS   (DX), Y13, Y1
+	VSUBPS       Y0, Y12, Y2
+	VMOVUPS      64(BX), Y4
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      (BX), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMOVUPS      192(BX), Y3
+	VFMADD231PS  128(BX), Y2, Y3
+	VSUBPS       192(BX), Y3, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS 256(BX), Y4, Y5
+	VFNMADD231PS 320(BX), Y4, Y5
+	VMOVUPS      384(BX), Y6
+	VFMADD213PS  448(BX), Y5, Y6
+	VFMADD213PS  512(BX), Y5, Y6
+	VFMADD213PS  576(BX), Y5, Y6
+	VFMADD213PS  640(BX), Y5, Y6
+	VFMADD213PS  704(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VFMADD213PS  768(BX), Y5, Y6
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y6, Y6
+	VSUBPS       Y2, Y2, Y2
+	VADDPS       Y2, Y6, Y6
+	VMOVUPS      768(BX), Y2
+	VADDPS       Y2, Y6, Y6
+	VDIVPS       Y6, Y2, Y6
+	VSUBPS       Y6, Y2, Y3
+	VMULPS       Y3, Y0, Y0
+	VADDPS       Y2, Y0, Y0
+	VMULPS       Y6, Y1, Y1
+	VMULPS       Y0, Y1, Y0
+	VMASKMOVPS   Y0, Y13, (DI)
 
 done:
 	VZEROUPPER
@@ -27951,67 +27542,41 @@ sums:
 	VZEROUPPER
 	RET
 
-// func clampForwardStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
-// Requires: AVX, MMX+
-TEXT ·clampForwardStreamAVX2(SB), NOSPLIT, $0-128
-	MOVQ         mask+120(FP), R15
-	VMOVUPS      (R15), Y11
-	MOVQ         p0+32(FP), R8
-	VMASKMOVPS   (R8), Y11, Y6
+// func clampForwardStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
+// Requires: AVX
+TEXT ·clampForwardStreamAVX2(SB), NOSPLIT, $0-96
+	MOVQ         p0+32(FP), BX
 	MOVQ         p1+40(FP), R8
-	VMASKMOVPS   (R8), Y11, Y7
-	VBROADCASTSS lo+88(FP), Y3
-	VBROADCASTSS hi+92(FP), Y4
+	VBROADCASTSS lo+72(FP), Y3
+	VBROADCASTSS hi+76(FP), Y4
 	MOVQ         y+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         dy+16(FP), DX
 	MOVQ         add+24(FP), R9
-	MOVQ         stride+96(FP), AX
-	MOVQ         rows+104(FP), CX
-	MOVQ         ahead+112(FP), R10
-	VXORPS       Y12, Y12, Y12
-	VXORPS       Y13, Y13, Y13
-	VXORPS       Y14, Y14, Y14
-	VXORPS       Y15, Y15, Y15
-	SUBQ         $0x02, CX
-	JLT          rest
+	MOVQ         stride+80(FP), AX
+	MOVQ         rows+88(FP), CX
 
-two:
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMULPS     Y6, Y0, Y0
-	VADDPS     Y7, Y0, Y0
-	VMAXPS     Y0, Y3, Y0
-	VMINPS     Y0, Y4, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMULPS     Y6, Y0, Y0
-	VADDPS     Y7, Y0, Y0
-	VMAXPS     Y0, Y3, Y0
-	VMINPS     Y0, Y4, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x02, CX
-	JGE        two
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ       $0x02, CX
-	JEQ        sums
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMULPS     Y6, Y0, Y0
-	VADDPS     Y7, Y0, Y0
-	VMAXPS     Y0, Y3, Y0
-	VMINPS     Y0, Y4, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Y6
+	VMOVUPS  (R8)(R10*1), Y7
+	VMOVUPS  (SI)(R10*1), Y0
+	VMULPS   Y6, Y0, Y0
+	VADDPS   Y7, Y0, Y0
+	VMAXPS   Y0, Y3, Y0
+	VMINPS   Y0, Y4, Y0
+	VMOVNTPS Y0, (DI)(R10*1)
+	ADDQ     $0x20, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	ADDQ     AX, R9
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -28091,79 +27656,43 @@ sums:
 	VZEROUPPER
 	RET
 
-// func clampForwardAddStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
-// Requires: AVX, MMX+
-TEXT ·clampForwardAddStreamAVX2(SB), NOSPLIT, $0-128
-	MOVQ         mask+120(FP), R15
-	VMOVUPS      (R15), Y11
-	MOVQ         p0+32(FP), R8
-	VMASKMOVPS   (R8), Y11, Y6
+// func clampForwardAddStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
+// Requires: AVX
+TEXT ·clampForwardAddStreamAVX2(SB), NOSPLIT, $0-96
+	MOVQ         p0+32(FP), BX
 	MOVQ         p1+40(FP), R8
-	VMASKMOVPS   (R8), Y11, Y7
-	VBROADCASTSS lo+88(FP), Y3
-	VBROADCASTSS hi+92(FP), Y4
+	VBROADCASTSS lo+72(FP), Y3
+	VBROADCASTSS hi+76(FP), Y4
 	MOVQ         y+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         dy+16(FP), DX
 	MOVQ         add+24(FP), R9
-	MOVQ         stride+96(FP), AX
-	MOVQ         rows+104(FP), CX
-	MOVQ         ahead+112(FP), R10
-	VXORPS       Y12, Y12, Y12
-	VXORPS       Y13, Y13, Y13
-	VXORPS       Y14, Y14, Y14
-	VXORPS       Y15, Y15, Y15
-	SUBQ         $0x02, CX
-	JLT          rest
+	MOVQ         stride+80(FP), AX
+	MOVQ         rows+88(FP), CX
 
-two:
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMASKMOVPS (R9), Y11, Y2
-	PREFETCHT0 (R9)(R10*1)
-	ADDQ       AX, R9
-	VMULPS     Y6, Y0, Y0
-	VADDPS     Y7, Y0, Y0
-	VADDPS     Y2, Y0, Y0
-	VMAXPS     Y0, Y3, Y0
-	VMINPS     Y0, Y4, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMASKMOVPS (R9), Y11, Y2
-	PREFETCHT0 (R9)(R10*1)
-	ADDQ       AX, R9
-	VMULPS     Y6, Y0, Y0
-	VADDPS     Y7, Y0, Y0
-	VADDPS     Y2, Y0, Y0
-	VMAXPS     Y0, Y3, Y0
-	VMINPS     Y0, Y4, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x02, CX
-	JGE        two
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ       $0x02, CX
-	JEQ        sums
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMASKMOVPS (R9), Y11, Y2
-	PREFETCHT0 (R9)(R10*1)
-	ADDQ       AX, R9
-	VMULPS     Y6, Y0, Y0
-	VADDPS     Y7, Y0, Y0
-	VADDPS     Y2, Y0, Y0
-	VMAXPS     Y0, Y3, Y0
-	VMINPS     Y0, Y4, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Y6
+	VMOVUPS  (R8)(R10*1), Y7
+	VMOVUPS  (SI)(R10*1), Y0
+	VMOVUPS  (R9)(R10*1), Y2
+	VMULPS   Y6, Y0, Y0
+	VADDPS   Y7, Y0, Y0
+	VADDPS   Y2, Y0, Y0
+	VMAXPS   Y0, Y3, Y0
+	VMINPS   Y0, Y4, Y0
+	VMOVNTPS Y0, (DI)(R10*1)
+	ADDQ     $0x20, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	ADDQ     AX, R9
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 
@@ -28564,99 +28093,53 @@ sums:
 	VZEROUPPER
 	RET
 
-// func clampGradStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, s0 *float32, s1 *float32, lo float32, hi float32, stride int, rows int, ahead int, mask *int32)
-// Requires: AVX, MMX+
-TEXT ·clampGradStreamAVX2(SB), NOSPLIT, $0-128
-	MOVQ         mask+120(FP), R15
-	VMOVUPS      (R15), Y11
-	MOVQ         p0+32(FP), R8
-	VMASKMOVPS   (R8), Y11, Y6
+// func clampGradStreamAVX2(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)
+// Requires: AVX
+TEXT ·clampGradStreamAVX2(SB), NOSPLIT, $0-96
+	MOVQ         p0+32(FP), BX
 	MOVQ         p1+40(FP), R8
-	VMASKMOVPS   (R8), Y11, Y7
-	MOVQ         p2+48(FP), R8
-	VMASKMOVPS   (R8), Y11, Y8
-	MOVQ         p3+56(FP), R8
-	VMASKMOVPS   (R8), Y11, Y9
-	MOVQ         p4+64(FP), R8
-	VMASKMOVPS   (R8), Y11, Y10
-	VBROADCASTSS lo+88(FP), Y3
-	VBROADCASTSS hi+92(FP), Y4
+	MOVQ         p2+48(FP), R11
+	MOVQ         p3+56(FP), R12
+	MOVQ         p4+64(FP), R13
+	VBROADCASTSS lo+72(FP), Y3
+	VBROADCASTSS hi+76(FP), Y4
 	MOVQ         y+0(FP), DI
 	MOVQ         x+8(FP), SI
 	MOVQ         dy+16(FP), DX
 	MOVQ         add+24(FP), R9
-	MOVQ         stride+96(FP), AX
-	MOVQ         rows+104(FP), CX
-	MOVQ         ahead+112(FP), R10
-	VXORPS       Y12, Y12, Y12
-	VXORPS       Y13, Y13, Y13
-	VXORPS       Y14, Y14, Y14
-	VXORPS       Y15, Y15, Y15
-	SUBQ         $0x02, CX
-	JLT          rest
+	MOVQ         stride+80(FP), AX
+	MOVQ         rows+88(FP), CX
 
-two:
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y1
-	PREFETCHT0 (DX)(R10*1)
-	ADDQ       AX, DX
-	VMULPS     Y6, Y0, Y2
-	VADDPS     Y7, Y2, Y2
-	VCMPPS     $0x1e, Y3, Y2, Y5
-	VANDPS     Y5, Y1, Y1
-	VCMPPS     $0x12, Y4, Y2, Y5
-	VANDPS     Y5, Y1, Y1
-	VMULPS     Y8, Y1, Y1
-	VMULPS     Y9, Y0, Y0
-	VADDPS     Y0, Y1, Y0
-	VADDPS     Y10, Y0, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y1
-	PREFETCHT0 (DX)(R10*1)
-	ADDQ       AX, DX
-	VMULPS     Y6, Y0, Y2
-	VADDPS     Y7, Y2, Y2
-	VCMPPS     $0x1e, Y3, Y2, Y5
-	VANDPS     Y5, Y1, Y1
-	VCMPPS     $0x12, Y4, Y2, Y5
-	VANDPS     Y5, Y1, Y1
-	VMULPS     Y8, Y1, Y1
-	VMULPS     Y9, Y0, Y0
-	VADDPS     Y0, Y1, Y0
-	VADDPS     Y10, Y0, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-	SUBQ       $0x02, CX
-	JGE        two
+row:
+	XORQ R10, R10
 
-rest:
-	ADDQ       $0x02, CX
-	JEQ        sums
-	VMASKMOVPS (SI), Y11, Y0
-	PREFETCHT0 (SI)(R10*1)
-	ADDQ       AX, SI
-	VMASKMOVPS (DX), Y11, Y1
-	PREFETCHT0 (DX)(R10*1)
-	ADDQ       AX, DX
-	VMULPS     Y6, Y0, Y2
-	VADDPS     Y7, Y2, Y2
-	VCMPPS     $0x1e, Y3, Y2, Y5
-	VANDPS     Y5, Y1, Y1
-	VCMPPS     $0x12, Y4, Y2, Y5
-	VANDPS     Y5, Y1, Y1
-	VMULPS     Y8, Y1, Y1
-	VMULPS     Y9, Y0, Y0
-	VADDPS     Y0, Y1, Y0
-	VADDPS     Y10, Y0, Y0
-	VMOVNTPS   Y0, (DI)
-	ADDQ       AX, DI
-
-sums:
+vector:
+	VMOVUPS  (BX)(R10*1), Y6
+	VMOVUPS  (R8)(R10*1), Y7
+	VMOVUPS  (R11)(R10*1), Y8
+	VMOVUPS  (R12)(R10*1), Y9
+	VMOVUPS  (R13)(R10*1), Y10
+	VMOVUPS  (SI)(R10*1), Y0
+	VMOVUPS  (DX)(R10*1), Y1
+	VMULPS   Y6, Y0, Y2
+	VADDPS   Y7, Y2, Y2
+	VCMPPS   $0x1e, Y3, Y2, Y5
+	VANDPS   Y5, Y1, Y1
+	VCMPPS   $0x12, Y4, Y2, Y5
+	VANDPS   Y5, Y1, Y1
+	VMULPS   Y8, Y1, Y1
+	VMULPS   Y9, Y0, Y0
+	VADDPS   Y0, Y1, Y0
+	VADDPS   Y10, Y0, Y0
+	VMOVNTPS Y0, (DI)(R10*1)
+	ADDQ     $0x20, R10
+	CMPQ     R10, AX
+	JLT      vector
+	ADDQ     AX, DI
+	ADDQ     AX, SI
+	ADDQ     AX, DX
+	ADDQ     AX, R9
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET

@@ -33,8 +33,8 @@ func panelWidth(cols int) int {
 	return min(max(vecs, 1), 3) * Lanes
 }
 
-// dotAsm does Dot by tiles of rows. It leaves empty sums to the twin.
-func dotAsm(c []float32, cRow []int, a []float32, aRow, taps []int, kc int, b []float32, nr, cols int, add bool) bool {
+// dotAsm does Dot by tiles of rows; row is where the sums of DotFrom start, or nil. It leaves empty sums to the twin.
+func dotAsm(c []float32, cRow []int, row, a []float32, aRow, taps []int, kc int, b []float32, nr, cols int, add bool) bool {
 	if active == goTwin || len(taps) == 0 || kc == 0 {
 		return false
 	}
@@ -43,7 +43,7 @@ func dotAsm(c []float32, cRow []int, a []float32, aRow, taps []int, kc int, b []
 		tile = 6
 	}
 	mask := &keep[nr-cols]
-	var lastC, lastA [8]int
+	var lastC, lastA, same [8]int
 	for len(aRow) > 0 {
 		pc, pa := &cRow[0], &aRow[0]
 		n := min(tile, len(aRow))
@@ -53,15 +53,23 @@ func dotAsm(c []float32, cRow []int, a []float32, aRow, taps []int, kc int, b []
 			}
 			pc, pa = &lastC[0], &lastA[0]
 		}
+		var start *float32
+		from := pc
+		switch {
+		case row != nil:
+			start, from = &row[0], &same[0]
+		case add:
+			start = &c[0]
+		}
 		switch {
 		case active == avx2:
-			dotAVX2_6x16(&c[0], pc, &a[0], pa, &taps[0], len(taps), kc, &b[0], mask, add)
+			dotAVX2_6x16(&c[0], pc, start, from, &a[0], pa, &taps[0], len(taps), kc, &b[0], mask)
 		case nr == 16:
-			dotAVX512_8x16(&c[0], pc, &a[0], pa, &taps[0], len(taps), kc, &b[0], mask, add)
+			dotAVX512_8x16(&c[0], pc, start, from, &a[0], pa, &taps[0], len(taps), kc, &b[0], mask)
 		case nr == 32:
-			dotAVX512_8x32(&c[0], pc, &a[0], pa, &taps[0], len(taps), kc, &b[0], mask, add)
+			dotAVX512_8x32(&c[0], pc, start, from, &a[0], pa, &taps[0], len(taps), kc, &b[0], mask)
 		default:
-			dotAVX512_8x48(&c[0], pc, &a[0], pa, &taps[0], len(taps), kc, &b[0], mask, add)
+			dotAVX512_8x48(&c[0], pc, start, from, &a[0], pa, &taps[0], len(taps), kc, &b[0], mask)
 		}
 		cRow, aRow = cRow[n:], aRow[n:]
 	}
@@ -78,6 +86,9 @@ func outerAsm(c []float32, ldc int, a []float32, aStep, aSeg int, b []float32, b
 	for r := 0; r < rows; {
 		pc, pa, left, tile := &c[r*ldc], &a[r], rows-r, 0
 		switch {
+		case active == avx2 && cols == nr && left > 4:
+			tile = 6
+			outerAVX2_6x16(pc, ldc4, pa, aStep, aSeg, &b[0], bStep, bSeg, segs, n, min(tile, left), mask, add)
 		case active == avx2:
 			tile = 4
 			outerAVX2_4x16(pc, ldc4, pa, aStep, aSeg, &b[0], bStep, bSeg, segs, n, min(tile, left), mask, add)

@@ -6,7 +6,7 @@ func fastest() variant { return goTwin }
 
 func panelWidth(int) int { return goPanel }
 
-func dotAsm([]float32, []int, []float32, []int, []int, int, []float32, int, int, bool) bool {
+func dotAsm([]float32, []int, []float32, []float32, []int, []int, int, []float32, int, int, bool) bool {
 	return false
 }
 

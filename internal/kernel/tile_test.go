@@ -78,6 +78,17 @@ func TestDotMatchesItsTwin(t *testing.T) {
 						if err := differ(c, want, exact, kc*len(taps), float64(kc*len(taps)+1)*20); err != nil {
 							t.Fatalf("cols %d rows %d kc %d taps %d add %v: %v", cols, rows, kc, len(taps), add, err)
 						}
+						row := fill(rng, guarded[float32](t, cols), v)
+						for _, r := range cRow {
+							copy(c[r:], row)
+						}
+						Dot(c, cRow, a, aRow, taps, kc, b, nr, cols, true)
+						from := slices.Clone(c)
+						for i := range cRow {
+							clear(from[cRow[i]:][:cols])
+						}
+						DotFrom(from, cRow, row, a, aRow, taps, kc, b, nr, cols)
+						sameBits(t, "sums from a row", from, c)
 					}
 				}
 			}

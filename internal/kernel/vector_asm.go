@@ -68,8 +68,10 @@ func columnsAsm(op columnsOp, n int, y, x, dy, p0, p1, p2 []float32) bool {
 	if active == avx2 {
 		lanes = 8
 	}
+	step := lanes
 	stream := op <= opScaleTwo && streams(y, n, len(x), x, dy)
-	if stream {
+	if stream { // whole rows
+		step = n
 		defer fence()
 	}
 	for r := 0; r < total; r += block {
@@ -78,7 +80,7 @@ func columnsAsm(op columnsOp, n int, y, x, dy, p0, p1, p2 []float32) bool {
 		if op == opMoments || op == opProductSums {
 			to = 0
 		}
-		for c := 0; c < n; c += lanes {
+		for c := 0; c < n; c += step {
 			mask := &keep[Lanes-min(lanes, n-c)]
 			py, px, pd, q0, q1, q2 := &y[to+c], &x[at+c], &dy[at+c], &p0[c], &p1[c], &p2[c]
 			if active == avx2 {
@@ -95,19 +97,19 @@ func columnsAVX2(op columnsOp, stream bool, y, x, dy, p0, p1, p2 *float32, strid
 	switch op {
 	case opScaleShift:
 		if stream {
-			scaleShiftStreamAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
+			scaleShiftStreamAVX2(y, x, dy, p0, p1, p2, stride, rows)
 		} else {
 			scaleShiftAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
 		}
 	case opScaleShiftRelu:
 		if stream {
-			scaleShiftReluStreamAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
+			scaleShiftReluStreamAVX2(y, x, dy, p0, p1, p2, stride, rows)
 		} else {
 			scaleShiftReluAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
 		}
 	case opScaleTwo:
 		if stream {
-			scaleTwoStreamAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
+			scaleTwoStreamAVX2(y, x, dy, p0, p1, p2, stride, rows)
 		} else {
 			scaleTwoAVX2(y, x, dy, p0, p1, p2, stride, rows, mask)
 		}
@@ -122,19 +124,19 @@ func columnsAVX512(op columnsOp, stream bool, y, x, dy, p0, p1, p2 *float32, str
 	switch op {
 	case opScaleShift:
 		if stream {
-			scaleShiftStreamAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
+			scaleShiftStreamAVX512(y, x, dy, p0, p1, p2, stride, rows)
 		} else {
 			scaleShiftAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
 		}
 	case opScaleShiftRelu:
 		if stream {
-			scaleShiftReluStreamAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
+			scaleShiftReluStreamAVX512(y, x, dy, p0, p1, p2, stride, rows)
 		} else {
 			scaleShiftReluAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
 		}
 	case opScaleTwo:
 		if stream {
-			scaleTwoStreamAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
+			scaleTwoStreamAVX512(y, x, dy, p0, p1, p2, stride, rows)
 		} else {
 			scaleTwoAVX512(y, x, dy, p0, p1, p2, stride, rows, mask)
 		}

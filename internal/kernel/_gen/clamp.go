@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -92,12 +94,15 @@ var clamps = []clampOp{
 	}},
 }
 
-// clampKernels writes them for one vector of channels, of which mask keeps the first ones. Rows that come ahead bytes later are fetched into the
+// clampKernels writes them for one vector of channels, of which mask keeps the first ones, or for whole rows. Rows that come ahead bytes later are fetched into the
 // cache, since the caller goes over a block of rows once for each vector of channels.
 func clampKernels(s isa) {
 	for _, op := range clamps {
 		clampKernel(s, op, false)
-		if op.stores() {
+		switch {
+		case !op.sums:
+			clampRows(s, op)
+		case op.stores():
 			clampKernel(s, op, true)
 		}
 	}
@@ -169,6 +174,53 @@ func clampKernel(s isa, op clampOp, stream bool) {
 			m.store(0, c.v, Mem{Base: reg.R8})
 		}
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// clampRows writes the kernel that stores past the caches: whole rows, one vector after the other, since memory takes neighbouring lines much
+// faster than distant ones.
+func clampRows(s isa, op clampOp) {
+	name := op.name + streamed(true) + s.name
+	TEXT(name, NOSPLIT, "func(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)")
+	Pragma("noescape")
+	Doc(name + " does whole rows of stride bytes.")
+	y, x, dy, plus, stride, rows, at := reg.RDI, reg.RSI, reg.RDX, reg.R9, reg.RAX, reg.RCX, reg.R10
+	params := []reg.GPPhysical{reg.RBX, reg.R8, reg.R11, reg.R12, reg.R13}[:op.params]
+	c := clamp{isa: s, v: s.regs[0], w: s.regs[1], t: s.regs[2], lo: s.regs[3], hi: s.regs[4], zero: s.regs[5], p: s.regs[6:11]}
+	for i, p := range params {
+		Load(Param(fmt.Sprintf("p%d", i)), p)
+	}
+	VBROADCASTSS(param("lo"), c.lo)
+	VBROADCASTSS(param("hi"), c.hi)
+	Load(Param("y"), y)
+	Load(Param("x"), x)
+	Load(Param("dy"), dy)
+	Load(Param("add"), plus)
+	Load(Param("stride"), stride)
+	Load(Param("rows"), rows)
+	Label("row")
+	XORQ(at, at)
+	Label("vector")
+	for i, p := range params {
+		VMOVUPS(Mem{Base: p, Index: at, Scale: 1}, c.p[i])
+	}
+	VMOVUPS(Mem{Base: x, Index: at, Scale: 1}, c.v)
+	if op.dy {
+		VMOVUPS(Mem{Base: dy, Index: at, Scale: 1}, c.w)
+	}
+	if op.add {
+		VMOVUPS(Mem{Base: plus, Index: at, Scale: 1}, c.t)
+	}
+	VMOVNTPS(op.run(c, nil, nil), Mem{Base: y, Index: at, Scale: 1})
+	ADDQ(Imm(uint64(4*s.lanes)), at)
+	CMPQ(at, stride)
+	JLT(LabelRef("vector"))
+	for _, p := range []reg.GPPhysical{y, x, dy, plus} {
+		ADDQ(stride, p)
+	}
+	DECQ(rows)
+	JNE(LabelRef("row"))
 	VZEROUPPER()
 	RET()
 }

@@ -16,12 +16,12 @@ var rowRegs = []reg.GPPhysical{reg.RAX, reg.RBX, reg.RCX, reg.RDX, reg.R8, reg.R
 const dotAhead = 24 << 10
 
 // dot writes the kernel for one tile of rows×cols. The tables cRow and aRow have an entry for every row of the tile; a caller with
-// fewer rows repeats the last one, which is then computed and stored more than once, to the same value.
+// fewer rows repeats the last one, which is then computed and stored more than once, to the same value. The table startRow is like cRow.
 //
 // With one vector in a row, even and odd k go to sums of their own, or the latency of the addition would show.
 func dot(s isa, rows, cols int) {
 	TEXT(fmt.Sprintf("dot%s_%dx%d", s.name, rows, cols), NOSPLIT,
-		"func(c *float32, cRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32, add bool)")
+		"func(c *float32, cRow *int, start *float32, startRow *int, a *float32, aRow *int, taps *int, ntaps int, kc int, b *float32, mask *int32)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("dot%s_%dx%d is Dot for %d rows and %d columns, of which mask keeps the last ones.", s.name, rows, cols, rows, cols))
 	vecs := cols / s.lanes
@@ -42,14 +42,15 @@ func dot(s isa, rows, cols int) {
 		MOVQ(Mem{Base: table, Disp: 8 * r}, rowRegs[r])
 		LEAQ(Mem{Base: base, Index: rowRegs[r], Scale: 4}, rowRegs[r])
 	}
-	// Sums start at zero or at c.
+	// Sums start at zero or at the rows of start.
 	for i := range used {
 		s.zero(s.regs[i])
 	}
-	unlessAdd("taps")
 	m := s.loadMasks(vecs, b...)
-	Load(Param("c"), base)
-	Load(Param("cRow"), table)
+	Load(Param("start"), base)
+	Load(Param("startRow"), table)
+	TESTQ(base, base)
+	JEQ(LabelRef("taps"))
 	for r := range rows {
 		MOVQ(Mem{Base: table, Disp: 8 * r}, index)
 		for v := range vecs {

@@ -36,6 +36,7 @@ func main() {
 	for _, t := range []struct{ rows, cols int }{{24, 16}, {16, 16}, {8, 16}, {12, 32}, {4, 32}, {8, 48}, {4, 48}} {
 		outer(avx512, t.rows, t.cols)
 	}
+	outer(avx2, 6, 16)
 	outer(avx2, 4, 16)
 	fence()
 	transpose()

@@ -8,7 +8,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// outer writes the kernel for one tile of at most rows×cols; the steps are in bytes. All rows are computed, the first of them stored.
+// outer writes the kernel for one tile of at most rows×cols; the steps are in bytes. All rows are computed, the first of them stored. A tile
+// that leaves no registers for masks serves whole panels only.
 func outer(s isa, rows, cols int) {
 	TEXT(fmt.Sprintf("outer%s_%dx%d", s.name, rows, cols), NOSPLIT,
 		"func(c *float32, ldc int, a *float32, aStep int, aSeg int, b *float32, bStep int, bSeg int, segs int, n int, rows int, mask *int32, add bool)")
@@ -23,7 +24,10 @@ func outer(s isa, rows, cols int) {
 	for i := range used {
 		s.zero(s.regs[i])
 	}
-	m := s.loadMasks(vecs, spare...)
+	m := masks{isa: s, whole: true}
+	if s.lanes == 16 || len(spare) >= vecs {
+		m = s.loadMasks(vecs, spare...)
+	}
 	unlessAdd("start")
 	c, ldc := reg.RCX, reg.RDX
 	Load(Param("c"), c)

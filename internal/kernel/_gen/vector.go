@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -131,15 +132,15 @@ var columnsOps = []columnsOp{
 // time. Each of the four rows has sums of its own; together they are added to what lies at y and p1.
 func columns(s isa) {
 	for _, op := range columnsOps {
-		columnsKernel(s, op, false)
+		columnsKernel(s, op)
 		if op.maps != nil {
-			columnsKernel(s, op, true)
+			columnsRows(s, op)
 		}
 	}
 }
 
-func columnsKernel(s isa, op columnsOp, stream bool) {
-	name := op.name + streamed(stream) + s.name
+func columnsKernel(s isa, op columnsOp) {
+	name := op.name + s.name
 	TEXT(name, NOSPLIT,
 		"func(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int, mask *int32)")
 	Pragma("noescape")
@@ -178,7 +179,7 @@ func columnsKernel(s isa, op columnsOp, stream bool) {
 			return
 		}
 		op.maps(v, w, zero, p)
-		m.storeOr(stream, v, Mem{Base: y})
+		m.store(0, v, Mem{Base: y})
 		ADDQ(stride, y)
 	}
 	SUBQ(Imm(4), rows)
@@ -210,6 +211,48 @@ func columnsKernel(s isa, op columnsOp, stream bool) {
 		VADDPS(p[1], sums[1], v)
 		m.store(0, v, Mem{Base: x})
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// columnsRows writes the map that stores past the caches, as clampRows does.
+func columnsRows(s isa, op columnsOp) {
+	name := op.name + streamed(true) + s.name
+	TEXT(name, NOSPLIT, "func(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)")
+	Pragma("noescape")
+	Doc(name + " does whole rows of stride bytes.")
+	y, x, dy, stride, rows, at := reg.RDI, reg.RSI, reg.RDX, reg.RAX, reg.RCX, reg.R10
+	params := []reg.GPPhysical{reg.RBX, reg.R8, reg.R11}
+	p, zero, v, w := s.regs[8:11], s.regs[12], s.regs[13], s.regs[14]
+	for i, q := range params {
+		Load(Param(fmt.Sprintf("p%d", i)), q)
+	}
+	s.zero(zero)
+	Load(Param("y"), y)
+	Load(Param("x"), x)
+	Load(Param("dy"), dy)
+	Load(Param("stride"), stride)
+	Load(Param("rows"), rows)
+	Label("row")
+	XORQ(at, at)
+	Label("vector")
+	for i, q := range params {
+		VMOVUPS(Mem{Base: q, Index: at, Scale: 1}, p[i])
+	}
+	VMOVUPS(Mem{Base: x, Index: at, Scale: 1}, v)
+	if op.dy {
+		VMOVUPS(Mem{Base: dy, Index: at, Scale: 1}, w)
+	}
+	op.maps(v, w, zero, p)
+	VMOVNTPS(v, Mem{Base: y, Index: at, Scale: 1})
+	ADDQ(Imm(uint64(4*s.lanes)), at)
+	CMPQ(at, stride)
+	JLT(LabelRef("vector"))
+	for _, q := range []reg.GPPhysical{y, x, dy} {
+		ADDQ(stride, q)
+	}
+	DECQ(rows)
+	JNE(LabelRef("row"))
 	VZEROUPPER()
 	RET()
 }
