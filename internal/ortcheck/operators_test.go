@@ -36,9 +36,13 @@ func TestOperatorsComputeWhatONNXRuntimeDoes(t *testing.T) {
 
 // TestCutOperatorsComputeWhatMasksDo removes a random half of the groups that pass through single operators.
 func TestCutOperatorsComputeWhatMasksDo(t *testing.T) {
+	seeds := uint64(2)
+	if testing.Short() {
+		seeds = 1
+	}
 	for _, r := range nets.Rules() {
 		t.Run(r.Name, func(t *testing.T) {
-			for seed := range uint64(2) {
+			for seed := range seeds {
 				g, err := r.Graph(seed)
 				if err != nil {
 					t.Fatal(err)
