@@ -78,7 +78,7 @@ A plan:
 		if jobs < 0 || jobs > 1024 {
 			return misuse("--jobs %d: want a count, or 0 for the number of cores", jobs)
 		}
-		p, err := readPlan(args[0])
+		p, err := readPlan(args[0], nil)
 		if err != nil {
 			return err
 		}
@@ -146,6 +146,9 @@ func (p *comparison) open() error {
 		return err
 	}
 	if err := checkFit(model, p.graph, p.src); err != nil {
+		return err
+	}
+	if p.plan, err = readPlan(p.plan.file, &p.src.Augment); err != nil {
 		return err
 	}
 	var teacher *modelSource

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/dms-go/dms/data"
 	"github.com/dms-go/dms/search"
 	"github.com/dms-go/dms/space"
 	"github.com/dms-go/dms/train"
@@ -14,6 +15,7 @@ import (
 // plan is what a comparison runs.
 type plan struct {
 	planSettings
+	file      string
 	removable space.Options
 	methods   []planMethod
 	tune      *train.Config
@@ -43,19 +45,22 @@ type planMethod struct {
 // maxCells bounds the searches of one plan.
 const maxCells = 10000
 
-func readPlan(name string) (*plan, error) {
+// readPlan reads a plan from a file. What the plan does not say of augmentation is what suits the data; nil, where that is not known yet, stands
+// for the defaults of training.
+func readPlan(name string, suits *data.Augment) (*plan, error) {
 	values, err := readSettings(name)
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPlan(values)
+	p, err := newPlan(values, suits)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	p.file = name
 	return p, nil
 }
 
-func newPlan(values map[string]any) (*plan, error) {
+func newPlan(values map[string]any, suits *data.Augment) (*plan, error) {
 	take := func(key string) any {
 		v := values[key]
 		delete(values, key)
@@ -71,13 +76,19 @@ func newPlan(values map[string]any) (*plan, error) {
 	if p.removable, err = p.Space.options(); err != nil {
 		return nil, fmt.Errorf("space: %w", err)
 	}
+	defaults := train.Default()
 	base := search.Default(search.Pipeline(p.Pipeline))
+	for _, t := range []*train.Config{&defaults, &base.Train} {
+		if suits != nil {
+			t.Crop, t.Flip = suits.Crop, suits.Flip
+		}
+	}
 	if err := mergeGroup(settings, "settings", &base); err != nil {
 		return nil, err
 	}
 	base.Pipeline = search.Pipeline(p.Pipeline)
 	if tune != nil {
-		t := train.Default()
+		t := defaults
 		if err := mergeGroup(tune, "tune", &t); err != nil {
 			return nil, err
 		}
