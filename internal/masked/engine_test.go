@@ -1,6 +1,7 @@
 package masked_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -64,6 +65,36 @@ func halve(rng *rand.Rand, s *space.Space) (space.Selection, [][]float64) {
 	return sel, hard
 }
 
+// hold cuts a random half of everything out of g and compares what is left with hard masks in every place, in the engine. draw, when not nil, gives
+// the first input its values.
+func hold(t *testing.T, name string, rng *rand.Rand, g *ir.Graph, s *space.Space, draw func() []float32) (space.Selection, *ir.Graph) {
+	t.Helper()
+	sel, hard := halve(rng, s)
+	small, err := prune.Apply(g, s, sel)
+	if err != nil {
+		t.Fatalf("%s, %v: %v", name, sel, err)
+	}
+	inputs := feed(g, rng, s, func(group, elem int) float64 { return hard[group][elem] })
+	if draw != nil {
+		for i, v := range draw() {
+			inputs[g.Inputs[0].Name].data[i] = float64(v)
+		}
+	}
+	bind := map[string]int{g.Inputs[0].Shape[0].Sym: 2}
+	want := run(t, small, bind, inputs)
+	for place, on := range places {
+		m, err := masked.Insert(g, s, on)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		compare(t, name+" on "+place, run(t, m, bind, inputs), want)
+	}
+	if t.Failed() {
+		t.Fatal(name)
+	}
+	return sel, small
+}
+
 // The third equality in the engine: random networks, a random half of everything removed.
 func TestRandomNetsHardMasksComputeWhatTheCutGraphComputes(t *testing.T) {
 	seeds := uint64(60)
@@ -80,23 +111,6 @@ func TestRandomNetsHardMasksComputeWhatTheCutGraphComputes(t *testing.T) {
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		sel, hard := halve(rng, s)
-		small, err := prune.Apply(g, s, sel)
-		if err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-		inputs := feed(g, rng, s, func(group, elem int) float64 { return hard[group][elem] })
-		bind := map[string]int{g.Inputs[0].Shape[0].Sym: 2}
-		want := run(t, small, bind, inputs)
-		for place, on := range places {
-			m, err := masked.Insert(g, s, on)
-			if err != nil {
-				t.Fatalf("seed %d: %v", seed, err)
-			}
-			compare(t, "on "+place, run(t, m, bind, inputs), want)
-		}
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
+		hold(t, fmt.Sprintf("seed %d", seed), rng, g, s, nil)
 	}
 }

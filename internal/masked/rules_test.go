@@ -5,9 +5,7 @@ import (
 	"testing"
 
 	"github.com/dms-go/dms/cost"
-	"github.com/dms-go/dms/internal/masked"
 	"github.com/dms-go/dms/internal/testkit/nets"
-	"github.com/dms-go/dms/prune"
 	"github.com/dms-go/dms/space"
 )
 
@@ -24,27 +22,13 @@ func TestRulesHardMasksComputeWhatTheCutGraphComputes(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", r.Name, err)
 			}
-			sel, hard := halve(rng, s)
-			small, err := prune.Apply(g, s, sel)
-			if err != nil {
-				t.Fatalf("%s, %v: %v", r.Name, sel, err)
-			}
+			sel, small := hold(t, r.Name, rng, g, s, nil)
 			model, err := cost.NewModel(g, s)
 			if err != nil {
 				t.Fatalf("%s: %v", r.Name, err)
 			}
 			if got, err := cost.Count(small); err != nil || got != model.At(sel) {
 				t.Errorf("%s, %v: counted %+v, modelled %+v, %v", r.Name, sel, got, model.At(sel), err)
-			}
-			inputs := feed(g, rng, s, func(group, elem int) float64 { return hard[group][elem] })
-			bind := map[string]int{"N": 2}
-			want := run(t, small, bind, inputs)
-			for place, on := range places {
-				m, err := masked.Insert(g, s, on)
-				if err != nil {
-					t.Fatalf("%s: %v", r.Name, err)
-				}
-				compare(t, r.Name+" on "+place, run(t, m, bind, inputs), want)
 			}
 		}
 	}

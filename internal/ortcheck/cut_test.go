@@ -17,6 +17,7 @@ import (
 	"github.com/dms-go/dms/internal/masked"
 	"github.com/dms-go/dms/internal/ortcheck"
 	"github.com/dms-go/dms/internal/program"
+	"github.com/dms-go/dms/internal/testkit"
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/onnx"
 	"github.com/dms-go/dms/prune"
@@ -167,21 +168,7 @@ func alone(g *ir.Graph, outputs []ir.ValueInfo) *ir.Graph {
 	}
 	g = g.Clone()
 	g.Outputs = outputs
-	needed := map[string]bool{}
-	for _, out := range outputs {
-		needed[out.Name] = true
-	}
-	var nodes []*ir.Node
-	for _, n := range slices.Backward(g.Nodes) {
-		if slices.ContainsFunc(n.Outputs, func(v string) bool { return needed[v] }) {
-			nodes = append(nodes, n)
-			for _, v := range n.Inputs {
-				needed[v] = true
-			}
-		}
-	}
-	slices.Reverse(nodes)
-	g.Nodes = nodes
+	testkit.DropDead(g)
 	return g
 }
 

@@ -87,8 +87,22 @@ func TestRandomNetworksComputeWhatONNXRuntimeDoes(t *testing.T) {
 	if testing.Short() {
 		seeds = 5
 	}
+	compareRandom(t, testkit.RandomConvNet, seeds)
+}
+
+func TestRandomEncodersComputeWhatONNXRuntimeDoes(t *testing.T) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 3
+	}
+	compareRandom(t, testkit.RandomEncoder, seeds)
+}
+
+// compareRandom compares random networks, whole and cut.
+func compareRandom(t *testing.T, draw func(*rand.Rand) *ir.Graph, seeds uint64) {
+	t.Helper()
 	for seed := range seeds {
-		g := testkit.RandomConvNet(rand.New(rand.NewPCG(seed, 3)))
+		g := draw(rand.New(rand.NewPCG(seed, 3)))
 		if dilatedSame(g) {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dms-go/dms/internal/testkit"
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/space"
 )
@@ -197,21 +198,7 @@ func replace(g *ir.Graph, old, by string) {
 
 // dropDead takes out nodes, weights and inputs that no output depends on.
 func dropDead(g *ir.Graph) {
-	live := map[string]bool{}
-	for _, v := range g.Outputs {
-		live[v.Name] = true
-	}
-	var nodes []*ir.Node
-	for _, n := range slices.Backward(g.Nodes) {
-		if slices.ContainsFunc(n.Outputs, func(v string) bool { return live[v] }) {
-			nodes = append(nodes, n)
-			for _, v := range n.Inputs {
-				live[v] = true
-			}
-		}
-	}
-	slices.Reverse(nodes)
-	g.Nodes = nodes
+	live := testkit.DropDead(g)
 	maps.DeleteFunc(g.Weights, func(name string, _ *ir.Tensor) bool { return !live[name] })
 	g.Inputs = slices.DeleteFunc(g.Inputs, func(v ir.ValueInfo) bool { return !live[v.Name] })
 }

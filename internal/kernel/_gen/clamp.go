@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -178,8 +176,7 @@ func clampKernel(s isa, op clampOp, stream bool) {
 	RET()
 }
 
-// clampRows writes the kernel that stores past the caches: whole rows, one vector after the other, since memory takes neighbouring lines much
-// faster than distant ones.
+// clampRows writes the kernel that stores past the caches.
 func clampRows(s isa, op clampOp) {
 	name := op.name + streamed(true) + s.name
 	TEXT(name, NOSPLIT, "func(y *float32, x *float32, dy *float32, add *float32, p0 *float32, p1 *float32, p2 *float32, p3 *float32, p4 *float32, lo float32, hi float32, stride int, rows int)")
@@ -188,39 +185,24 @@ func clampRows(s isa, op clampOp) {
 	y, x, dy, plus, stride, rows, at := reg.RDI, reg.RSI, reg.RDX, reg.R9, reg.RAX, reg.RCX, reg.R10
 	params := []reg.GPPhysical{reg.RBX, reg.R8, reg.R11, reg.R12, reg.R13}[:op.params]
 	c := clamp{isa: s, v: s.regs[0], w: s.regs[1], t: s.regs[2], lo: s.regs[3], hi: s.regs[4], zero: s.regs[5], p: s.regs[6:11]}
-	for i, p := range params {
-		Load(Param(fmt.Sprintf("p%d", i)), p)
-	}
+	loadParams(params)
 	VBROADCASTSS(param("lo"), c.lo)
 	VBROADCASTSS(param("hi"), c.hi)
 	Load(Param("y"), y)
 	Load(Param("x"), x)
 	Load(Param("dy"), dy)
 	Load(Param("add"), plus)
-	Load(Param("stride"), stride)
-	Load(Param("rows"), rows)
-	Label("row")
-	XORQ(at, at)
-	Label("vector")
-	for i, p := range params {
-		VMOVUPS(Mem{Base: p, Index: at, Scale: 1}, c.p[i])
-	}
-	VMOVUPS(Mem{Base: x, Index: at, Scale: 1}, c.v)
-	if op.dy {
-		VMOVUPS(Mem{Base: dy, Index: at, Scale: 1}, c.w)
-	}
-	if op.add {
-		VMOVUPS(Mem{Base: plus, Index: at, Scale: 1}, c.t)
-	}
-	VMOVNTPS(op.run(c, nil, nil), Mem{Base: y, Index: at, Scale: 1})
-	ADDQ(Imm(uint64(4*s.lanes)), at)
-	CMPQ(at, stride)
-	JLT(LabelRef("vector"))
-	for _, p := range []reg.GPPhysical{y, x, dy, plus} {
-		ADDQ(stride, p)
-	}
-	DECQ(rows)
-	JNE(LabelRef("row"))
+	r := rowLoop{stride, rows, at, params, c.p, []reg.GPPhysical{y, x, dy, plus}}
+	r.write(s, func() reg.VecPhysical {
+		r.read(x, c.v)
+		if op.dy {
+			r.read(dy, c.w)
+		}
+		if op.add {
+			r.read(plus, c.t)
+		}
+		return op.run(c, nil, nil)
+	})
 	VZEROUPPER()
 	RET()
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -215,7 +214,7 @@ func columnsKernel(s isa, op columnsOp) {
 	RET()
 }
 
-// columnsRows writes the map that stores past the caches, as clampRows does.
+// columnsRows writes the map that stores past the caches.
 func columnsRows(s isa, op columnsOp) {
 	name := op.name + streamed(true) + s.name
 	TEXT(name, NOSPLIT, "func(y *float32, x *float32, dy *float32, p0 *float32, p1 *float32, p2 *float32, stride int, rows int)")
@@ -224,35 +223,20 @@ func columnsRows(s isa, op columnsOp) {
 	y, x, dy, stride, rows, at := reg.RDI, reg.RSI, reg.RDX, reg.RAX, reg.RCX, reg.R10
 	params := []reg.GPPhysical{reg.RBX, reg.R8, reg.R11}
 	p, zero, v, w := s.regs[8:11], s.regs[12], s.regs[13], s.regs[14]
-	for i, q := range params {
-		Load(Param(fmt.Sprintf("p%d", i)), q)
-	}
+	loadParams(params)
 	s.zero(zero)
 	Load(Param("y"), y)
 	Load(Param("x"), x)
 	Load(Param("dy"), dy)
-	Load(Param("stride"), stride)
-	Load(Param("rows"), rows)
-	Label("row")
-	XORQ(at, at)
-	Label("vector")
-	for i, q := range params {
-		VMOVUPS(Mem{Base: q, Index: at, Scale: 1}, p[i])
-	}
-	VMOVUPS(Mem{Base: x, Index: at, Scale: 1}, v)
-	if op.dy {
-		VMOVUPS(Mem{Base: dy, Index: at, Scale: 1}, w)
-	}
-	op.maps(v, w, zero, p)
-	VMOVNTPS(v, Mem{Base: y, Index: at, Scale: 1})
-	ADDQ(Imm(uint64(4*s.lanes)), at)
-	CMPQ(at, stride)
-	JLT(LabelRef("vector"))
-	for _, q := range []reg.GPPhysical{y, x, dy} {
-		ADDQ(stride, q)
-	}
-	DECQ(rows)
-	JNE(LabelRef("row"))
+	r := rowLoop{stride, rows, at, params, p, []reg.GPPhysical{y, x, dy}}
+	r.write(s, func() reg.VecPhysical {
+		r.read(x, v)
+		if op.dy {
+			r.read(dy, w)
+		}
+		op.maps(v, w, zero, p)
+		return v
+	})
 	VZEROUPPER()
 	RET()
 }

@@ -14,9 +14,6 @@ type Rule struct {
 	Groups []string
 
 	text string
-
-	// NoORT tells why ONNX Runtime cannot run the network, "" where it can.
-	NoORT string
 }
 
 // Graph parses the network, draws those of its weights that are floating-point lists or more, in the order of their names, and folds it. Its input is
