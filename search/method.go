@@ -12,7 +12,7 @@ type Method struct {
 	Doc  string // in one line
 
 	learner learner               // makes masks during the search; nil where no step is taken
-	score   func(s scored)        // gives importances without a search
+	score   func(s scored)        // gives importances from weights
 	ratios  func(*solver, uint64) // replaces the learned ratios; nil keeps them
 	ranking string                // the criterion of importance, whatever the setting says
 	sparse  bool                  // scales of batch norms are pulled to zero while the weights train, and score reads the trained weights

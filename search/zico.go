@@ -24,7 +24,7 @@ type evolution struct {
 	src   *data.Source
 	st    *structure
 	rng   *rand.Rand
-	seen  map[string]bool // by cost of every node, near enough: the counts of all groups
+	seen  map[string]bool // by the counts of all groups
 }
 
 const (
@@ -62,7 +62,7 @@ func (e *evolution) evolve(ctx context.Context, progress func(train.Metrics)) er
 		alive = slices.Insert(alive, at, c)
 		alive = alive[:min(len(alive), population)]
 		if progress != nil && ((i+1)%cfg.Train.Interval == 0 || i+1 == cfg.Structures) {
-			progress(train.Metrics{Step: i + 1, Steps: cfg.Structures, Loss: -alive[0].score})
+			progress(train.Metrics{Step: i + 1, Steps: cfg.Structures})
 		}
 	}
 	for i := range e.st.groups {

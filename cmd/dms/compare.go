@@ -78,7 +78,7 @@ A plan:
 		if jobs < 0 || jobs > 1024 {
 			return misuse("--jobs %d: want a count, or 0 for the number of cores", jobs)
 		}
-		p, err := readPlan(args[0], nil)
+		p, err := readPlan(args[0])
 		if err != nil {
 			return err
 		}
@@ -148,7 +148,7 @@ func (p *comparison) open() error {
 	if err := checkFit(model, p.graph, p.src); err != nil {
 		return err
 	}
-	if p.plan, err = readPlan(p.plan.file, &p.src.Augment); err != nil {
+	if p.plan, err = p.plan.suited(p.src.Augment); err != nil {
 		return err
 	}
 	var teacher *modelSource

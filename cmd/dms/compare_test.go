@@ -12,7 +12,7 @@ func TestPublishedPlansRead(t *testing.T) {
 		t.Fatalf("no plans: %v", err)
 	}
 	for _, name := range names {
-		if _, err := readPlan(name, nil); err != nil {
+		if _, err := readPlan(name); err != nil {
 			t.Error(err)
 		}
 	}

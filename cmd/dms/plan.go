@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 
@@ -15,7 +16,7 @@ import (
 // plan is what a comparison runs.
 type plan struct {
 	planSettings
-	file      string
+	values    map[string]any // as they were read
 	removable space.Options
 	methods   []planMethod
 	tune      *train.Config
@@ -45,29 +46,31 @@ type planMethod struct {
 // maxCells bounds the searches of one plan.
 const maxCells = 10000
 
-// readPlan reads a plan from a file. What the plan does not say of augmentation is what suits the data; nil, where that is not known yet, stands
-// for the defaults of training.
-func readPlan(name string, suits *data.Augment) (*plan, error) {
+func readPlan(name string) (*plan, error) {
 	values, err := readSettings(name)
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPlan(values, suits)
+	p, err := newPlan(values, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	p.file = name
 	return p, nil
 }
 
+// suited is the plan with the augmentation that suits its data, where it says nothing of it.
+func (p *plan) suited(a data.Augment) (*plan, error) { return newPlan(p.values, &a) }
+
+// newPlan leaves values as they are. suits is nil where the data is not known yet; the defaults of training stand then.
 func newPlan(values map[string]any, suits *data.Augment) (*plan, error) {
+	p := &plan{planSettings: planSettings{Pipeline: string(search.PMinus)}, values: values}
+	values = maps.Clone(values)
 	take := func(key string) any {
 		v := values[key]
 		delete(values, key)
 		return v
 	}
 	methods, settings, tune := take("methods"), take("settings"), take("tune")
-	p := &plan{planSettings: planSettings{Pipeline: string(search.PMinus)}}
 	if err := merge(values, &p.planSettings); err != nil {
 		known := append(keysOf(reflect.TypeFor[planSettings](), ""), "methods", "settings", "tune")
 		return nil, withHint(fmt.Errorf("%w", err), "a plan has %s", strings.Join(known, ", "))
@@ -110,6 +113,7 @@ func newPlan(values map[string]any, suits *data.Augment) (*plan, error) {
 			return nil, fmt.Errorf("methods: two are called %q", clip(name))
 		}
 		seen[name] = true
+		m = maps.Clone(m)
 		delete(m, "name")
 		model := ""
 		if v, given := m["model"]; given {

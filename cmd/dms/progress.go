@@ -50,6 +50,9 @@ func (p *progress) show(m train.Metrics) {
 	}
 	if p.bar != nil {
 		p.bar.Describe(line)
+		if p.bar.GetMax() != m.Steps { // an evolution has steps of its own
+			p.bar.ChangeMax(m.Steps)
+		}
 		_ = p.bar.Set(m.Step)
 		return
 	}
@@ -66,7 +69,10 @@ func (p *progress) show(m train.Metrics) {
 // describe is one line of metrics in words.
 func describe(m train.Metrics) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "step %d/%d  loss %.4g  accuracy %.1f%%", m.Step, m.Steps, m.Loss, 100*m.Accuracy)
+	fmt.Fprintf(&b, "step %d/%d", m.Step, m.Steps)
+	if m.Loss != 0 || m.Accuracy != 0 { // not every search trains
+		fmt.Fprintf(&b, "  loss %.4g  accuracy %.1f%%", m.Loss, 100*m.Accuracy)
+	}
 	for _, name := range []string{"macs", "params", "bytes"} {
 		if spent, ok := m.Spent[name]; ok {
 			fmt.Fprintf(&b, "  %s %s of %s", name, report.Count(int64(spent)), report.Count(int64(m.Target[name])))

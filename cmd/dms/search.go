@@ -109,7 +109,13 @@ What may go is steered by --no-depth, --freeze, --only, --tie, --min and --divis
 				if fl.Changed("steps") {
 					cfg.Train.Steps = steps
 				}
-				return setBudgets(&cfg, budgets)
+				if err := setBudgets(&cfg, budgets); err != nil {
+					return err
+				}
+				if timing != "" && !slices.ContainsFunc(cfg.Budgets, func(b search.Budget) bool { return b.Metric == cost.Latency }) {
+					return withHint(misuse("--clock without a budget of latency has nothing to time"), "add one, such as --budget latency=60%%")
+				}
+				return nil
 			}
 			s, err = begin(c, runConfig{Command: "search", Space: &o, Search: &cfg, Clock: timing}, &cfg, &f, override)
 		}
