@@ -72,6 +72,15 @@ func tilingOf(s Shape) tiling {
 	return t
 }
 
+// spread cuts a batch that is one unit into one for each worker. The outputs have the same bits: each is a sum over channels alone.
+func (t *tiling) spread(workers int) {
+	const least = 16 // tiles of a unit
+	if units := min(workers, t.all, t.all*t.cols/least); units > t.units {
+		t.units = units
+		t.most = (t.all + units - 1) / units * t.cols
+	}
+}
+
 // pitchOf is a distance for rows of channels that keeps them off the same cache sets.
 func pitchOf(channels int) int {
 	n := roundUp(channels)
@@ -136,13 +145,6 @@ func getTiles[T kernel.Float](s Shape, turned bool, workers int) *tileJob[T] {
 		s = s.adjoint()
 	}
 	j.tiling, j.turned = tilingOf(s), turned
-	j.offsets = j.offsets[:0]
-	for i := range j.most {
-		j.offsets = append(j.offsets, i*j.out)
-	}
-	for i := range j.most {
-		j.offsets = append(j.offsets, i*j.in)
-	}
 	for len(j.rooms) < workers+1 {
 		j.rooms = append(j.rooms, kernel.WinogradRoom[T]{})
 	}
@@ -224,6 +226,16 @@ func (j *tileJob[T]) transform(lo, hi int) {
 // run computes dst from src with filters that are packed, or packs them into scratch first.
 func (j *tileJob[T]) run(p *parallel.Pool, dst, src []T, w Filter[T], e Epilogue[T], scratch []T) {
 	j.dst, j.src, j.epilogue = dst, src, e
+	if e.Moments == nil { // whose sums over units must not depend on the workers
+		j.spread(p.Workers())
+	}
+	j.offsets = j.offsets[:0]
+	for i := range j.most {
+		j.offsets = append(j.offsets, i*j.out)
+	}
+	for i := range j.most {
+		j.offsets = append(j.offsets, i*j.in)
+	}
 	if w.Packed != nil {
 		j.filters = kernel.Align(w.Packed)[:places*j.filterLen()]
 	} else {

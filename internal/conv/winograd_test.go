@@ -99,7 +99,7 @@ func guarded32(rng *rand.Rand, n int) ([]float32, func() bool) {
 
 func TestTilesFinishTheirOutputs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 0))
-	for _, s := range []Shape{square(4, 32, 16, 24, 3, 1, 1, 1), square(6, 13, 33, 40, 3, 1, 1, 1)} {
+	for _, s := range []Shape{square(1, 32, 16, 16, 3, 1, 1, 1), square(4, 32, 16, 24, 3, 1, 1, 1), square(6, 13, 33, 40, 3, 1, 1, 1)} {
 		nx, nw, ny := s.sizes()
 		x, w, bias, add := normal(rng, nx), normal(rng, nw), normal(rng, s.O), normal(rng, ny)
 		var first []float32
@@ -180,6 +180,7 @@ func TestNaNReachesItsTiles(t *testing.T) {
 func BenchmarkTiles(b *testing.B) {
 	for _, s := range []Shape{
 		square(64, 32, 16, 16, 3, 1, 1, 1), square(64, 16, 32, 32, 3, 1, 1, 1), square(64, 8, 64, 64, 3, 1, 1, 1), // ResNet-20
+		square(1, 32, 16, 16, 3, 1, 1, 1), square(4, 16, 32, 32, 3, 1, 1, 1),
 		square(8, 56, 64, 64, 3, 1, 1, 1), square(8, 28, 128, 128, 3, 1, 1, 1), square(8, 14, 256, 256, 3, 1, 1, 1), square(8, 7, 512, 512, 3, 1, 1, 1), // ResNet-50
 		square(1, 56, 64, 64, 3, 1, 1, 1), square(1, 28, 128, 128, 3, 1, 1, 1),
 	} {
