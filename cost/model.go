@@ -29,6 +29,29 @@ func NewModelOf(g *ir.Graph, s *space.Space, belongs func(*ir.Node) bool) (*Mode
 	if belongs != nil {
 		entries = slices.DeleteFunc(entries, func(e entry) bool { return !belongs(e.node) })
 	}
+	return sum(entries, s)
+}
+
+// NewTally counts nodes in the place of bytes: each that belongs holds for and that writes something is 1, as long as its block is there. It is
+// what a network costs for having so many steps, however small they are.
+func NewTally(g *ir.Graph, s *space.Space, belongs func(*ir.Node) bool) (*Model, error) {
+	entries, err := account(g, s)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[*ir.Node]bool{}
+	var tally []entry
+	for _, e := range entries {
+		if e.metric == Bytes && !seen[e.node] && belongs(e.node) {
+			seen[e.node] = true
+			tally = append(tally, entry{node: e.node, metric: Bytes, term: term{coef: 1, alive: e.alive}})
+		}
+	}
+	return sum(tally, s)
+}
+
+// sum is the model of a list of entries.
+func sum(entries []entry, s *space.Space) (*Model, error) {
 	if s == nil {
 		s = &space.Space{}
 	}

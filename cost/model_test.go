@@ -7,7 +7,9 @@ import (
 
 	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/internal/testkit/nets"
+	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/space"
+	"github.com/dms-go/dms/zoo"
 )
 
 var metrics = []cost.Metric{cost.MACs, cost.Params, cost.Bytes}
@@ -62,6 +64,45 @@ func TestEvalAtHardMasksIsAt(t *testing.T) {
 		if full := m.At(space.Selection{}); full != m.Full() {
 			t.Errorf("%s: at the full selection %+v, full %+v", c.Name, full, m.Full())
 		}
+	}
+}
+
+// A block of a ResNet has two convolutions, and a third where it changes the size of the image.
+func TestTallyCountsTheNodesOfLivingBlocks(t *testing.T) {
+	g, err := zoo.Build("resnet20")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := space.Find(g, space.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := cost.NewTally(g, s, func(n *ir.Node) bool { return n.Op == "Conv" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	convolutions := int64(0)
+	for _, n := range g.Nodes {
+		if n.Op == "Conv" {
+			convolutions++
+		}
+	}
+	if got := m.Full().Bytes; got != convolutions {
+		t.Errorf("%d convolutions, counted %d", convolutions, got)
+	}
+	narrow := space.Selection{Keep: map[string][]int{}}
+	blocks := int64(0)
+	for _, group := range s.Groups {
+		switch group.Kind {
+		case space.Depth:
+			narrow.Keep[group.Name] = []int{}
+			blocks += int64(group.N)
+		case space.Width:
+			narrow.Keep[group.Name] = []int{0}
+		}
+	}
+	if got, want := m.At(narrow).Bytes, convolutions-2*blocks; got != want || blocks == 0 {
+		t.Errorf("without %d blocks and with one channel everywhere %d convolutions are left, want %d", blocks, got, want)
 	}
 }
 

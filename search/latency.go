@@ -15,6 +15,7 @@ import (
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/prune"
 	"github.com/dms-go/dms/space"
+	"github.com/dms-go/dms/topk"
 	"github.com/dms-go/dms/train"
 )
 
@@ -26,15 +27,24 @@ type Latency struct {
 	Target time.Duration `json:"target"`
 }
 
-// clock tells how long a structure takes on this machine. It is a sum over kinds of nodes: what their multiply-accumulates and the bytes they
-// write take, with prices fitted to random structures that were cut out and timed. The sum is wrong in the single case, for kernels work in
-// steps of whole vectors; so the final structure is timed itself, and the target corrected until it is met (solveTimed).
+// clock tells how long a structure takes on this machine. It is a sum over kinds of work: what multiply-accumulates, bytes written and layers
+// take, with prices fitted to structures that were cut out and timed: random ones before the first step, then those the search passes, which
+// count more the later they come. The sum is wrong in the single case, for kernels work in steps of whole vectors; so the final structure is
+// timed itself, and the target corrected until it is met (solveTimed).
 type clock struct {
 	measure func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error)
 	kinds   []kind
 	price   []float64 // nanoseconds per unit, by kind
 	full    time.Duration
+	seen    []timing
 	scratch [][]float64
+}
+
+// timing is what a structure took.
+type timing struct {
+	Work   []float64 `json:"work"`   // units, by kind
+	Ratio  float64   `json:"ratio"`  // of the whole network's time
+	Weight float64   `json:"weight"` // in the fit
 }
 
 // kind is a sort of work with a price of its own.
@@ -44,8 +54,11 @@ type kind struct {
 }
 
 const (
-	timedStructures = 24
-	timedRounds     = 15
+	timedStructures = 48               // before the first step at most,
+	timedAtLeast    = 16               // and at least,
+	timedFor        = 20 * time.Second // if those take longer than this
+	timedOnTheWay   = 16               // structures of the search that are timed as well
+	timedWhole      = 6                // weight of the whole network in the fit, where a random structure has 1
 )
 
 // newClock fits a clock to g, or takes the prices of the checkpoint; nil where no budget is a latency.
@@ -75,7 +88,7 @@ func newClock(ctx context.Context, g *ir.Graph, s *space.Space, src *data.Source
 	if err := json.Unmarshal(state, &saved); err != nil || !saved.Clock.fits(c) {
 		return nil, errors.New("search: checkpoint: it holds no clock that fits; resume with the settings it was started with")
 	}
-	c.price, c.full = saved.Clock.Price, saved.Clock.Full
+	c.price, c.full, c.seen = saved.Clock.Price, saved.Clock.Full, saved.Clock.Seen
 	return c, nil
 }
 
@@ -85,7 +98,7 @@ func priceless(g *ir.Graph, s *space.Space) (*clock, error) {
 	for i, group := range s.Groups {
 		c.scratch[i] = make([]float64, group.N)
 	}
-	for _, belongs := range []func(*ir.Node) bool{pointwise, dense, grouped, func(n *ir.Node) bool { return n.Op == "MatMul" || n.Op == "Gemm" || n.Op == "Attention" }} {
+	for _, belongs := range []func(*ir.Node) bool{pointwise, dense, grouped, product} {
 		m, err := cost.NewModelOf(g, s, belongs)
 		if err != nil {
 			return nil, err
@@ -99,8 +112,17 @@ func priceless(g *ir.Graph, s *space.Space) (*clock, error) {
 		}
 		c.kinds = append(c.kinds, kind{m, cost.Bytes})
 	}
+	// Starting a layer takes time however narrow it is, a fifth of ResNet-20's half a millisecond. Without a price of its own that would be laid on
+	// bytes, and channels be cut for a time that stays (decision 12).
+	m, err := cost.NewTally(g, s, func(n *ir.Node) bool { return n.Op == "Conv" || product(n) })
+	if err != nil {
+		return nil, err
+	}
+	c.kinds = append(c.kinds, kind{m, cost.Bytes})
 	return c, nil
 }
+
+func product(n *ir.Node) bool { return n.Op == "MatMul" || n.Op == "Gemm" || n.Op == "Attention" }
 
 func pointwise(n *ir.Node) bool {
 	return n.Op == "Conv" && n.Attrs.Int("group", 1) == 1 && area(n) == 1
@@ -149,39 +171,21 @@ func (c *clock) eval(masks, grad [][]float64) float64 {
 func (c *clock) fit(ctx context.Context, g *ir.Graph, s *space.Space, seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 0xc10c))
 	var fulls []time.Duration
-	var ratios []float64
-	var work [][]float64
+	start := time.Now()
 	for i := range timedStructures {
-		if err := ctx.Err(); err != nil {
-			return err
+		if i >= timedAtLeast && time.Since(start) > timedFor {
+			break
 		}
-		sel := randomStructure(rng, s, float64(i%8)/8)
-		cut, err := prune.Apply(g, s, sel)
+		whole, err := c.time(ctx, g, s, randomStructure(rng, s, float64(i%8)/8), 1)
 		if err != nil {
 			return err
 		}
-		times, err := c.measure(ctx, g, cut)
-		if err != nil {
-			return err
-		}
-		fulls = append(fulls, times[0])
-		ratios = append(ratios, float64(times[1])/float64(times[0]))
-		work = append(work, c.work(s, sel))
+		fulls = append(fulls, whole)
 	}
 	slices.Sort(fulls)
 	c.full = fulls[len(fulls)/2]
-	// Relative errors count, and the whole network, whose time is known best, as much as all others.
-	work = append(work, c.work(s, wholeOf(s)))
-	ratios = append(ratios, 1)
-	c.price = nonNegative(work, ratios, func(i int) float64 {
-		if i == timedStructures {
-			return timedStructures
-		}
-		return 1
-	})
-	for i := range c.price {
-		c.price[i] *= float64(c.full)
-	}
+	c.seen = append(c.seen, timing{c.work(s, wholeOf(s)), 1, timedWhole})
+	c.refit()
 	if at := c.eval(onesLike(s), nil); at > 0 { // the whole network costs exactly what it was timed at
 		for i := range c.price {
 			c.price[i] *= float64(c.full) / at
@@ -189,6 +193,63 @@ func (c *clock) fit(ctx context.Context, g *ir.Graph, s *space.Space, seed uint6
 		return nil
 	}
 	return fmt.Errorf("search: budget latency: the time of this network does not follow its work; use macs or bytes")
+}
+
+// time cuts a structure out and remembers what it takes; it returns what the whole network took beside it.
+func (c *clock) time(ctx context.Context, g *ir.Graph, s *space.Space, sel space.Selection, weight float64) (time.Duration, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	cut, err := prune.Apply(g, s, sel)
+	if err != nil {
+		return 0, err
+	}
+	times, err := c.measure(ctx, g, cut)
+	if err != nil {
+		return 0, err
+	}
+	c.seen = append(c.seen, timing{c.work(s, sel), float64(times[1]) / float64(times[0]), weight})
+	return times[0], nil
+}
+
+// refit finds the prices that explain what was seen. Relative errors count.
+func (c *clock) refit() {
+	c.price = nonNegative(c.seen)
+	for i := range c.price {
+		c.price[i] *= float64(c.full)
+	}
+}
+
+// follow times the structure that the search stands at, timedOnTheWay times in steps, and fits the prices anew: they are right near random
+// structures at first, and are wanted near the one that will be cut out.
+func (st *structure) follow(ctx context.Context, g *ir.Graph, s *space.Space, steps int) error {
+	c := st.clock()
+	before, now := (st.step-1)*timedOnTheWay/steps, st.step*timedOnTheWay/steps
+	if c == nil || now == before || now == timedOnTheWay {
+		return nil
+	}
+	if _, err := c.time(ctx, g, s, st.present(s), float64(1+now)); err != nil {
+		return err
+	}
+	c.refit()
+	return nil
+}
+
+// present is the structure of the hard masks as they are, in whole multiples of divisors.
+func (st *structure) present(s *space.Space) space.Selection {
+	sel := space.Selection{Keep: map[string][]int{}}
+	for i, g := range s.Groups {
+		learned, kept := &st.groups[i], 0.0
+		for _, k := range learned.keep {
+			kept += k
+		}
+		unit := max(1, g.Divisor)
+		k := min(g.N, max(minKeep(g), int(math.Round(kept/float64(unit)))*unit))
+		elems := append([]int{}, topk.Order(learned.c)[:k]...)
+		slices.Sort(elems)
+		sel.Keep[g.Name] = elems
+	}
+	return sel
 }
 
 // work is the amount of each kind in a structure.
@@ -210,9 +271,19 @@ func (c *clock) work(s *space.Space, sel space.Selection) []float64 {
 }
 
 // stopwatch gives the median times of two networks for one sample, which run in turns.
+// A network that is quick runs more often: what disturbs the machine lasts as long for it as for a slow one.
 func stopwatch(src *data.Source, workers int) func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error) {
+	const least, most, atMost = 15, 101, 100 * time.Millisecond
+	rounds := 0
 	return func(_ context.Context, whole, cut *ir.Graph) (out [2]time.Duration, err error) {
-		times, err := train.Latencies([]*ir.Graph{whole, cut}, src.Test, 1, timedRounds, workers)
+		if rounds == 0 {
+			once, err := train.Latency(whole, src.Test, 1, 5, workers)
+			if err != nil {
+				return out, err
+			}
+			rounds = max(least, min(most, int(atMost/max(1, once))))
+		}
+		times, err := train.Latencies([]*ir.Graph{whole, cut}, src.Test, 1, rounds, workers)
 		if err == nil {
 			copy(out[:], times)
 		}
@@ -220,32 +291,33 @@ func stopwatch(src *data.Source, workers int) func(ctx context.Context, whole, c
 	}
 }
 
-// nonNegative solves min Σ weight·((x·p − y)/y)² for p ≥ 0 by coordinate descent, which ends at the one minimum of a convex function.
-func nonNegative(x [][]float64, y []float64, weight func(int) float64) []float64 {
-	n := len(x[0])
+// nonNegative solves min Σ weight·((work·p − ratio)/ratio)² for p ≥ 0 by coordinate descent, which ends at the one minimum of a convex function.
+func nonNegative(seen []timing) []float64 {
+	n := len(seen[0].Work)
 	scale := make([]float64, n) // columns are of very different size
-	for k := range n {
-		for i := range x {
-			scale[k] = math.Max(scale[k], x[i][k])
+	rest := make([]float64, len(seen))
+	for i, t := range seen {
+		rest[i] = t.Ratio
+		for k, v := range t.Work {
+			scale[k] = math.Max(scale[k], v)
 		}
 	}
-	p, rest := make([]float64, n), make([]float64, len(x))
-	copy(rest, y)
+	p := make([]float64, n)
 	for range 5000 {
 		for k := range n {
 			if scale[k] == 0 {
 				continue
 			}
 			num, den := 0.0, 0.0
-			for i := range x {
-				v := x[i][k] / scale[k]
-				w := weight(i) / (y[i] * y[i])
+			for i, t := range seen {
+				v := t.Work[k] / scale[k]
+				w := t.Weight / (t.Ratio * t.Ratio)
 				num += w * v * (rest[i] + v*p[k])
 				den += w * v * v
 			}
 			next := math.Max(0, num/den)
-			for i := range x {
-				rest[i] -= x[i][k] / scale[k] * (next - p[k])
+			for i, t := range seen {
+				rest[i] -= t.Work[k] / scale[k] * (next - p[k])
 			}
 			p[k] = next
 		}
@@ -303,13 +375,14 @@ func onesLike(s *space.Space) [][]float64 {
 type savedClock struct {
 	Price []float64     `json:"price"`
 	Full  time.Duration `json:"full"`
+	Seen  []timing      `json:"seen"`
 }
 
 func (c *clock) saved() *savedClock {
 	if c == nil {
 		return nil
 	}
-	return &savedClock{c.price, c.full}
+	return &savedClock{c.price, c.full, c.seen}
 }
 
 func (s *savedClock) fits(c *clock) bool {
@@ -318,6 +391,18 @@ func (s *savedClock) fits(c *clock) bool {
 	}
 	for _, p := range s.Price {
 		if !(p >= 0 && p < 1e18) {
+			return false
+		}
+	}
+	if n := len(s.Seen); n == 0 || n > timedStructures+timedOnTheWay+1 {
+		return false
+	}
+	for _, t := range s.Seen {
+		ok := len(t.Work) == len(c.kinds) && t.Ratio > 1e-6 && t.Ratio < 1e6 && t.Weight > 0 && t.Weight < 1e6
+		for _, v := range t.Work {
+			ok = ok && v >= 0 && v < 1e18
+		}
+		if !ok {
 			return false
 		}
 	}
@@ -382,7 +467,7 @@ func (st *structure) solveTimed(ctx context.Context, g *ir.Graph, s *space.Space
 			break
 		}
 		t.final = int64(float64(t.final) * math.Pow(0.985*share/ratio, 0.9))
-		t.final = max(1, min(t.final, t.full))
+		t.final = max(1, min(t.final, max(t.full, int64(t.clock.eval(onesLike(s), nil)))))
 	}
 	return best, bestTime, nil
 }

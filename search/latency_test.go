@@ -60,7 +60,7 @@ func TestClockFollowsTheMachine(t *testing.T) {
 		at := model(t, g, s).At(sel)
 		want := float64(3*at.MACs + 11*at.Bytes)
 		got := c.eval(masks, grad)
-		if math.Abs(got/want-1) > 0.06 { // a vector's step is 4% of the smallest
+		if math.Abs(got/want-1) > 0.07 { // a vector's step is up to 7% of the smallest
 			t.Errorf("%v takes %v, the clock says %v", sel, want, got)
 		}
 		// The derivative, at one mask of each group.
@@ -130,18 +130,27 @@ func TestLatencyBudgetInASearchThatIsResumed(t *testing.T) {
 	src := stripes(t, 64)
 	cfg := quick(PMinus, 25, "latency=70%")
 	var j journal
-	r, err := Run(context.Background(), network(t), src, cfg, Options{Journal: &j})
+	timed := 0
+	machine := slow(t)
+	clock := func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error) {
+		timed++
+		return machine(ctx, whole, cut)
+	}
+	r, err := Run(context.Background(), network(t), src, cfg, Options{Journal: &j, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if timed < timedStructures+timedOnTheWay {
+		t.Errorf("%d structures were timed", timed)
 	}
 	if r.Latency == nil || r.Latency.Before <= 0 || r.Latency.After <= 0 || r.Latency.Target <= 0 {
 		t.Errorf("latency %+v", r.Latency)
 	}
 	var again journal
-	if _, err := Run(context.Background(), network(t), src, cfg, Options{Journal: &again, Resume: j.saved[0]}); err != nil {
+	if _, err := Run(context.Background(), network(t), src, cfg, Options{Journal: &again, Resume: j.saved[0], Clock: clock}); err != nil {
 		t.Fatal(err)
 	}
-	// The steps are the same to the bit, for the prices are the checkpoint's; the structure is made after new measurements.
+	// The steps are the same to the bit on a machine whose times are, for what was timed is in the checkpoint.
 	if a, b := j.lines[len(j.lines)-1], again.lines[len(again.lines)-1]; a != b {
 		t.Errorf("last lines differ:\n%s\n%s", a, b)
 	}
@@ -149,22 +158,100 @@ func TestLatencyBudgetInASearchThatIsResumed(t *testing.T) {
 		t.Fatalf("no prices in %s", j.saved[0].State)
 	}
 	j.saved[0].State = bytes.Replace(j.saved[0].State, []byte(`"price":[`), []byte(`"price":[1,`), 1)
-	if _, err := Run(context.Background(), network(t), src, cfg, Options{Resume: j.saved[0]}); err == nil {
+	if _, err := Run(context.Background(), network(t), src, cfg, Options{Resume: j.saved[0], Clock: clock}); err == nil {
 		t.Error("a checkpoint with other prices was taken")
+	}
+}
+
+func TestClockOfTheEngineInASearch(t *testing.T) {
+	r, err := Run(context.Background(), network(t), stripes(t, 64), quick(PMinus, 20, "latency=70%"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Latency == nil || r.Latency.Before <= 0 || r.Latency.After <= 0 || r.Latency.Target <= 0 {
+		t.Errorf("latency %+v", r.Latency)
+	}
+}
+
+func TestClockFollowsTheSearch(t *testing.T) {
+	g := network(t)
+	s, err := space.Find(g, space.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := priceless(g, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.measure = slow(t)
+	if err := c.fit(context.Background(), g, s, 1); err != nil {
+		t.Fatal(err)
+	}
+	// What is cut turns out a quarter slower than random structures said.
+	honest := c.measure
+	last := 0.0
+	c.measure = func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error) {
+		times, err := honest(ctx, whole, cut)
+		times[1] += times[1] / 4
+		last = float64(times[1]) / float64(times[0])
+		return times, err
+	}
+	targets, err := resolve([]Budget{{Metric: cost.Latency, Share: 0.6}}, model(t, g, s).Full(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := newStructure(s, model(t, g, s), targets, 1, Default(PMinus))
+	rng := rand.New(rand.NewPCG(8, 8))
+	told := func() float64 { return c.eval(st.hard, nil) / float64(c.full) }
+	const steps = 4 * timedOnTheWay
+	for st.step = 1; st.step < steps; st.step++ {
+		for i := range st.groups { // a structure that narrows as the search goes on
+			for e := range st.groups[i].keep {
+				st.groups[i].keep[e] = 1
+				if rng.Float64() < 0.4*float64(st.step)/steps {
+					st.groups[i].keep[e] = 0
+				}
+			}
+			copy(st.hard[i], st.groups[i].keep)
+		}
+		before := len(c.seen)
+		if err := st.follow(context.Background(), g, s, steps); err != nil {
+			t.Fatal(err)
+		}
+		if timed := len(c.seen) - before; timed != 0 && st.step%4 != 0 {
+			t.Errorf("step %d: %d structures timed", st.step, timed)
+		}
+	}
+	if n := len(c.seen); n != timedStructures+1+timedOnTheWay-1 {
+		t.Errorf("%d structures timed", n)
+	}
+	sel := st.present(s)
+	for i, group := range s.Groups {
+		clear(st.hard[i])
+		for _, e := range sel.Keep[group.Name] {
+			st.hard[i][e] = 1
+		}
+	}
+	if _, err := c.time(context.Background(), g, s, sel, 1); err != nil {
+		t.Fatal(err)
+	}
+	if off := told()/last - 1; math.Abs(off) > 0.08 {
+		t.Errorf("the structure takes %.3f of the whole network's time, the clock says %.3f", last, told())
+	}
+	if !c.saved().fits(c) {
+		t.Error("what the clock saves does not fit it")
 	}
 }
 
 func TestNonNegativeFindsPrices(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 3))
 	want := []float64{3e-3, 0, 50}
-	var x [][]float64
-	var y []float64
+	var seen []timing
 	for range 30 {
 		row := []float64{1e6 * rng.Float64(), 1e6 * rng.Float64(), 10 + rng.Float64()}
-		x = append(x, row)
-		y = append(y, row[0]*want[0]+row[1]*want[1]+row[2]*want[2])
+		seen = append(seen, timing{Work: row, Ratio: row[0]*want[0] + row[1]*want[1] + row[2]*want[2], Weight: 1})
 	}
-	got := nonNegative(x, y, func(int) float64 { return 1 })
+	got := nonNegative(seen)
 	for k := range want {
 		if math.Abs(got[k]-want[k]) > 1e-3*(1e-4+want[k]) && math.Abs(got[k]-want[k]) > 1e-6 {
 			t.Errorf("prices %v, want %v", got, want)

@@ -93,7 +93,7 @@ func Run(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Opt
 	if err != nil {
 		return nil, err
 	}
-	h := &hook{structure: st}
+	h := &hook{structure: st, follow: func() error { return st.follow(ctx, g, s, steps) }}
 	if st.method.sparse {
 		if h.sparse = scales(g); len(h.sparse) == 0 {
 			return nil, fmt.Errorf("search: method %s: %q has no batch norm whose scale could be pulled to zero", cfg.Method, g.Name)
@@ -159,7 +159,8 @@ type hook struct {
 	inputs    []string // mask inputs, by group
 	buffers   [][]float32
 	grads     [][]float64
-	sparse    []string // batch-norm scales that are pulled to zero
+	sparse    []string     // batch-norm scales that are pulled to zero
+	follow    func() error // times the structure now and then, for a latency budget
 }
 
 func (h *hook) Before(m *engine.Machine[float32]) error {
@@ -192,7 +193,10 @@ func (h *hook) After(m *engine.Machine[float32]) error {
 			}
 		}
 	}
-	return h.structure.update(h.grads)
+	if err := h.structure.update(h.grads); err != nil {
+		return err
+	}
+	return h.follow()
 }
 
 func (h *hook) Describe(v *train.Metrics) {
