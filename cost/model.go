@@ -14,6 +14,15 @@ type Model struct {
 	s     *space.Space
 	terms [metrics][]term
 	full  Cost
+	lanes float64 // see InVectors
+}
+
+// InVectors is the model of a machine that computes output channels in vectors of so many lanes, used or not: Eval, for masks of 0 and 1, takes the
+// multiply-accumulates of whole vectors. Its derivative is that of the size, which the last vector alone has none of. At and Full stay as they are.
+func (m *Model) InVectors(lanes int) *Model {
+	v := *m
+	v.lanes = float64(lanes)
+	return &v
 }
 
 // NewModel writes down the cost of g over s, which is space.Find's for the same graph; s may be nil for a cost that does not vary.
@@ -172,9 +181,17 @@ func (m *Model) Eval(k Metric, masks [][]float64, grad [][]float64) float64 {
 		t := &m.terms[k][i]
 		sizes := room[:0]
 		product := float64(t.coef)
-		for _, f := range t.forms {
-			sizes = append(sizes, f.eval(masks, sums))
-			product *= sizes[len(sizes)-1]
+		last := 0 // form whose derivative is none
+		for i, f := range t.forms {
+			size := f.eval(masks, sums)
+			if m.lanes > 1 && i+1 == t.channels {
+				if size <= m.lanes {
+					last = t.channels
+				}
+				size = m.lanes * math.Ceil(size/m.lanes-1e-9)
+			}
+			sizes = append(sizes, size)
+			product *= size
 		}
 		alive := t.weight(masks)
 		total += product * alive
@@ -182,6 +199,9 @@ func (m *Model) Eval(k Metric, masks [][]float64, grad [][]float64) float64 {
 			continue
 		}
 		for i, f := range t.forms {
+			if i+1 == last {
+				continue
+			}
 			d := float64(t.coef) * alive
 			for j, v := range sizes {
 				if j != i {

@@ -67,6 +67,51 @@ func TestEvalAtHardMasksIsAt(t *testing.T) {
 	}
 }
 
+func TestVectorsAreTakenWhole(t *testing.T) {
+	g, err := zoo.Build("resnet20")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := space.Find(g, space.Options{NoDepth: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := cost.NewModelOf(g, s, func(n *ir.Node) bool { return n.Label() == "layer2.1.conv1" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, v := -1, m.InVectors(16)
+	for i, group := range s.Groups {
+		if group.Name == "layer2.1.conv1" {
+			inner = i
+		}
+	}
+	masks := masksLike(s, func() float64 { return 1 })
+	whole := float64(m.Full().MACs)
+	for k := 32; k >= 1; k-- { // of 32 channels
+		for e := range masks[inner] {
+			masks[inner][e] = 0
+			if e < k {
+				masks[inner][e] = 1
+			}
+		}
+		grad := masksLike(s, func() float64 { return 0 })
+		want, slope := whole, whole/32
+		if k <= 16 {
+			want, slope = whole/2, 0
+		}
+		if got := v.Eval(cost.MACs, masks, grad); got != want || math.Abs(grad[inner][0]-slope) > 1e-6*whole {
+			t.Errorf("%d channels cost %v with derivative %v, want %v and %v", k, got, grad[inner][0], want, slope)
+		}
+		if got, want := m.Eval(cost.MACs, masks, nil), whole*float64(k)/32; got != want {
+			t.Errorf("%d channels cost %v without vectors, want %v", k, got, want)
+		}
+	}
+	if v.Full() != m.Full() {
+		t.Error("the full cost is another in vectors")
+	}
+}
+
 // A block of a ResNet has two convolutions, and a third where it changes the size of the image.
 func TestTallyCountsTheNodesOfLivingBlocks(t *testing.T) {
 	g, err := zoo.Build("resnet20")

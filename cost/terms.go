@@ -19,6 +19,9 @@ type term struct {
 	coef  int64
 	forms []form
 
+	// channels is 1 + the index of the form that is the output's channels, for multiply-accumulates where those can be cut; otherwise 0.
+	channels int
+
 	// alive lists the blocks around each reader of what the term counts. It is there while one reader is, and a reader while all of its
 	// blocks are. Empty: always there.
 	alive [][]space.BlockRef
@@ -253,10 +256,18 @@ func (a *accountant) macs(n *ir.Node, lists func(*accountant, *ir.Node) [][]fact
 		a.fault(n, "the shape of its output is not known")
 		return
 	}
+	channels := factor{n.Outputs[0], len(a.shape(n.Outputs[0])) - 1}
+	if n.Op == "Conv" || n.Op == "ConvTranspose" {
+		channels.axis = 1
+	}
 	for _, list := range lists(a, n) {
 		t := term{coef: 1, alive: a.blocks([]ir.Use{{Node: n}})}
 		for _, f := range list {
+			before := len(t.forms)
 			a.times(n, &t, f.value, f.axis)
+			if f == channels && len(t.forms) > before {
+				t.channels = len(t.forms)
+			}
 		}
 		a.entries = append(a.entries, entry{node: n, metric: MACs, term: t})
 	}

@@ -51,7 +51,11 @@ type timing struct {
 type kind struct {
 	model  *cost.Model
 	metric cost.Metric
+	lanes  int // of the vectors it is done in; 0 where that makes no difference
 }
+
+// vectors are the widths a machine may have, in output channels. Which one explains the times best is found with the prices.
+var vectors = []int{1, 4, 8, 16, 32}
 
 const (
 	timedStructures = 48               // before the first step at most,
@@ -103,14 +107,16 @@ func priceless(g *ir.Graph, s *space.Space) (*clock, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.kinds = append(c.kinds, kind{m, cost.MACs})
+		for _, lanes := range vectors {
+			c.kinds = append(c.kinds, kind{m.InVectors(lanes), cost.MACs, lanes})
+		}
 	}
 	for _, belongs := range []func(*ir.Node) bool{func(n *ir.Node) bool { return n.Op == "Conv" }, func(n *ir.Node) bool { return n.Op != "Conv" }} {
 		m, err := cost.NewModelOf(g, s, belongs)
 		if err != nil {
 			return nil, err
 		}
-		c.kinds = append(c.kinds, kind{m, cost.Bytes})
+		c.kinds = append(c.kinds, kind{m, cost.Bytes, 0})
 	}
 	// Starting a layer takes time however narrow it is, a fifth of ResNet-20's half a millisecond. Without a price of its own that would be laid on
 	// bytes, and channels be cut for a time that stays (decision 12).
@@ -118,7 +124,7 @@ func priceless(g *ir.Graph, s *space.Space) (*clock, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.kinds = append(c.kinds, kind{m, cost.Bytes})
+	c.kinds = append(c.kinds, kind{m, cost.Bytes, 0})
 	return c, nil
 }
 
@@ -176,7 +182,7 @@ func (c *clock) fit(ctx context.Context, g *ir.Graph, s *space.Space, seed uint6
 		if i >= timedAtLeast && time.Since(start) > timedFor {
 			break
 		}
-		whole, err := c.time(ctx, g, s, randomStructure(rng, s, float64(i%8)/8), 1)
+		whole, err := c.time(ctx, g, s, randomStructure(rng, s), 1)
 		if err != nil {
 			return err
 		}
@@ -212,9 +218,15 @@ func (c *clock) time(ctx context.Context, g *ir.Graph, s *space.Space, sel space
 	return times[0], nil
 }
 
-// refit finds the prices that explain what was seen. Relative errors count.
+// refit finds the prices that explain what was seen, and the width of vectors. Relative errors count.
 func (c *clock) refit() {
-	c.price = nonNegative(c.seen)
+	least := math.Inf(1)
+	for _, lanes := range vectors {
+		price, off := nonNegative(c.seen, func(k int) bool { return c.kinds[k].lanes == 0 || c.kinds[k].lanes == lanes })
+		if off < least {
+			c.price, least = price, off
+		}
+	}
 	for i := range c.price {
 		c.price[i] *= float64(c.full)
 	}
@@ -291,19 +303,22 @@ func stopwatch(src *data.Source, workers int) func(ctx context.Context, whole, c
 	}
 }
 
-// nonNegative solves min Σ weight·((work·p − ratio)/ratio)² for p ≥ 0 by coordinate descent, which ends at the one minimum of a convex function.
-func nonNegative(seen []timing) []float64 {
+// nonNegative solves min Σ weight·((work·p − ratio)/ratio)² for p ≥ 0, with 0 for kinds that are not used, by coordinate descent, which ends at the
+// one minimum of a convex function. It returns that too.
+func nonNegative(seen []timing, used func(kind int) bool) (p []float64, off float64) {
 	n := len(seen[0].Work)
 	scale := make([]float64, n) // columns are of very different size
 	rest := make([]float64, len(seen))
 	for i, t := range seen {
 		rest[i] = t.Ratio
 		for k, v := range t.Work {
-			scale[k] = math.Max(scale[k], v)
+			if used(k) {
+				scale[k] = math.Max(scale[k], v)
+			}
 		}
 	}
-	p := make([]float64, n)
-	for range 5000 {
+	p = make([]float64, n)
+	for range 2000 {
 		for k := range n {
 			if scale[k] == 0 {
 				continue
@@ -327,22 +342,28 @@ func nonNegative(seen []timing) []float64 {
 			p[k] /= scale[k]
 		}
 	}
-	return p
+	for i, t := range seen {
+		off += t.Weight * rest[i] * rest[i] / (t.Ratio * t.Ratio)
+	}
+	return p, off
 }
 
-// randomStructure keeps about 1 − level of every width, each group a different share, and drops blocks now and then.
-func randomStructure(rng *rand.Rand, s *space.Space, level float64) space.Selection {
+// randomStructure leaves a third of the widths whole and keeps any number of the others' elements, and drops a block now and then. The groups must
+// vary one without the other: where all shrink together, bytes and multiply-accumulates, inputs and outputs do as well, and prices cannot be told
+// apart that a search would then trade for each other.
+func randomStructure(rng *rand.Rand, s *space.Space) space.Selection {
 	sel := wholeOf(s)
 	for _, g := range s.Groups {
 		k := g.N
 		if g.Kind == space.Depth {
 			for range g.N {
-				if rng.Float64() < level/2 {
+				if rng.IntN(4) == 0 {
 					k--
 				}
 			}
-		} else {
-			k = int(float64(g.N) * (1 - level*(0.5+rng.Float64())))
+		} else if rng.IntN(3) > 0 {
+			unit := max(1, g.Divisor)
+			k = (1 + rng.IntN((g.N+unit-1)/unit)) * unit
 		}
 		k = min(g.N, max(minKeep(g), k))
 		sel.Keep[g.Name] = sel.Keep[g.Name][:k]
