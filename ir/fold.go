@@ -18,6 +18,8 @@ const maxFolded = 1 << 26
 //   - Sizes may be symbolic: a Shape-Gather-Concat chain into a Reshape becomes a constant target with 0 and −1 where one exists.
 //   - Other lists of sizes that are computed in part become a Concat of constants and of the sizes that only a run knows.
 //   - A Reshape, a Transpose and a Reshape that permute the positions of one axis become a Gather.
+//   - What exporters write of a network in training mode goes: the running statistics that a BatchNormalization hands out to nobody, and modes that are
+//     constantly training. Whether a run trains is for the run to say; a file that says it always does gives other numbers for every batch.
 //   - Identity nodes go, and Dropout nodes that never drop: ratio 0, or a training mode that is constantly false. A Dropout that
 //     leaves its mode to the run stays, because training needs it. Names of graph inputs and outputs are kept.
 //   - Nodes and weights that no output depends on go.
@@ -33,6 +35,7 @@ func Fold(g *Graph) (*Graph, error) {
 	if err := foldConstants(out); err != nil {
 		return nil, err
 	}
+	leaveModes(out)
 	foldIdentities(out)
 	a := newAnalysis(out, limits{each: maxFolded, total: maxFolded})
 	shared := sharedWeights(out)
@@ -50,6 +53,32 @@ func Fold(g *Graph) (*Graph, error) {
 	f.shuffles()
 	dropDead(out)
 	return out, nil
+}
+
+// leaveModes takes the training modes out of BatchNormalization and Dropout, with their second outputs, where nothing reads those.
+func leaveModes(g *Graph) {
+	read := outputNames(g)
+	for _, n := range g.Nodes {
+		for _, name := range slices.Concat(n.Inputs, n.Captures) {
+			read[name] = true
+		}
+	}
+	delete(read, "")
+	for _, n := range g.Nodes {
+		if !n.Is("BatchNormalization") && !n.Is("Dropout") || slices.ContainsFunc(n.Outputs[1:], func(v string) bool { return read[v] }) {
+			continue
+		}
+		for _, v := range n.Outputs[1:] {
+			delete(g.Info, v)
+		}
+		n.Outputs = n.Outputs[:1]
+		delete(n.Attrs, "training_mode")
+		if t := g.Weights[n.Input(2)]; n.Op == "Dropout" && t != nil {
+			if mode := ofTensor(t).ints(); len(mode) == 1 && mode[0].Size == 1 {
+				n.Inputs = n.Inputs[:2]
+			}
+		}
+	}
 }
 
 // foldConstants turns Constant nodes into weights. Those that write a graph output stay nodes.
