@@ -143,8 +143,8 @@ func (r *SearchResult) check() error {
 			return fmt.Errorf("%q is negative", c.name)
 		}
 	}
-	if l := r.Latency; l != nil && (l.Before < 0 || l.After < 0 || l.Target < 0) {
-		return errors.New("a negative latency")
+	if l := r.Latency; l != nil && (l.Before < 0 || l.After < 0 || l.Target < 0 || l.Divisor < 0) {
+		return errors.New("a negative latency or divisor")
 	}
 	for _, l := range r.Layers {
 		for _, c := range []cost.Cost{l.Before, l.After} {

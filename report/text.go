@@ -72,6 +72,9 @@ func (r *SearchResult) costs() *Table {
 // groups lists what is left of each group.
 func (r *SearchResult) groups() *Table {
 	t := &Table{Title: "kept", Columns: []string{"group", "kind", "kept", "of", "", ""}}
+	if l := r.Latency; l != nil && l.Divisor > 0 {
+		t.Title = fmt.Sprintf("kept, in multiples of %d: the clock found others slower", l.Divisor)
+	}
 	for _, g := range r.Groups {
 		if g.Gone {
 			t.Add(g.Name, g.Kind, "0", strconv.Itoa(g.N), Percent(0), "went with its block")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/prune"
 	"github.com/dms-go/dms/space"
+	"github.com/dms-go/dms/zoo"
 )
 
 // slow is a machine of the test's own: a network takes a time that follows from its work, with steps as of vectors, which no price can fit.
@@ -76,6 +78,50 @@ func TestClockFollowsTheMachine(t *testing.T) {
 			if d := (up - down) / 2e-4; math.Abs(d-grad[i][e]) > 1e-4*(1+math.Abs(d)) {
 				t.Errorf("derivative by mask %d of group %d: %v, want %v", e, i, grad[i][e], d)
 			}
+		}
+	}
+}
+
+// A machine with a fast way for whole vectors alone is found out before the search, and the search keeps to them.
+func TestClockChoosesADivisor(t *testing.T) {
+	for want, vector := range map[int]int{16: 16, 8: 8, 0: 1} {
+		machine := slow(t)
+		clock := func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error) {
+			times, err := machine(ctx, whole, cut)
+			for i, g := range []*ir.Graph{whole, cut} {
+				for _, n := range g.Nodes {
+					if n.Op == "Conv" && g.Weights[n.Input(1)].Shape[0]%vector != 0 {
+						times[i] += times[i]
+						break
+					}
+				}
+			}
+			return times, err
+		}
+		g, err := zoo.Build("resnet14:input=12,classes=4")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := quick(PMinus, 12, "latency=90%")
+		var j journal
+		r, err := Run(context.Background(), g, stripes(t, 64), cfg, Options{Clock: clock, Journal: &j, Space: space.Options{NoDepth: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Latency.Divisor != want {
+			t.Errorf("vectors of %d: widths in multiples of %d", vector, r.Latency.Divisor)
+		}
+		for _, group := range r.Space.Groups {
+			if kept := len(r.Selection.Keep[group.Name]); want > 0 && kept%want != 0 {
+				t.Errorf("vectors of %d: %s keeps %d", vector, group.Name, kept)
+			}
+		}
+		again, err := Run(context.Background(), g, stripes(t, 64), cfg, Options{Clock: clock, Resume: j.saved[0], Space: space.Options{NoDepth: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(again.Selection, r.Selection) {
+			t.Errorf("vectors of %d: resumed, the search finds another structure", vector)
 		}
 	}
 }
