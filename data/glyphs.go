@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -33,8 +34,12 @@ type glyphs struct {
 	split   int
 	letters []stencil // font by font
 	classes []string
-	easels  *sync.Pool // of *easel
+	easels  *sync.Pool                                         // of *easel
+	kept    []atomic.Pointer[[glyphSide * glyphSide * 3]uint8] // the first drawings, once drawn: an epoch later they are wanted again
 }
+
+// glyphsKept bounds the drawings that are kept, 3 KiB each.
+const glyphsKept = 1 << 15
 
 func openGlyphs(_ string, o Options) (*Source, error) {
 	letters, err := stencils()
@@ -56,6 +61,9 @@ func openGlyphs(_ string, o Options) (*Source, error) {
 	}
 	test := train
 	test.n, test.split = o.TestLen, 1
+	for _, g := range []*glyphs{&train, &test} {
+		g.kept = make([]atomic.Pointer[[glyphSide * glyphSide * 3]uint8], min(g.n, glyphsKept))
+	}
 	return &Source{Train: &train, Test: &test, Mean: glyphMean, Std: glyphStd}, nil
 }
 
@@ -66,10 +74,21 @@ func (g *glyphs) Classes() []string    { return g.classes }
 // Read draws sample i.
 func (g *glyphs) Read(i int, dst []uint8) (int, error) {
 	label := i % len(glyphLetters)
+	if i < len(g.kept) {
+		if p := g.kept[i].Load(); p != nil {
+			copy(dst, p[:])
+			return label, nil
+		}
+	}
 	e := g.easels.Get().(*easel)
 	defer g.easels.Put(e)
 	e.at(g.seed, forGlyph, g.split, i)
 	e.draw(dst, g.letters, label)
+	if i < len(g.kept) {
+		p := new([glyphSide * glyphSide * 3]uint8)
+		copy(p[:], dst)
+		g.kept[i].Store(p)
+	}
 	return label, nil
 }
 
