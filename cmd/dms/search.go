@@ -179,6 +179,9 @@ func (s *stage) search(ctx context.Context, asJSON bool) error {
 	if c := newClock(s.cfg.Clock); c != nil {
 		opt.Clock = c.measure
 	}
+	if s.resume == nil && slices.ContainsFunc(s.cfg.Search.Budgets, func(b search.Budget) bool { return b.Metric == cost.Latency }) {
+		s.c.say("timing cuts of the network to price latency, for up to half a minute")
+	}
 	r, err := dms.Search(ctx, s.graph, s.src, *s.cfg.Search, opt)
 	if err != nil {
 		return err
