@@ -43,7 +43,7 @@ func newDemo(c *console) *cobra.Command {
 	d := demo{budget: search.Budget{Metric: cost.MACs, Share: 0.5}}
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the whole story in a few minutes, without any download",
+		Short: "Show the whole story in a minute and a half, without any download",
 		Long: `demo trains a small residual network on pictures of letters that it draws itself, searches a structure with half of the
 multiply-accumulates by gradient, cuts and fine-tunes it. Beside it stands the usual answer: the same network with all widths scaled
 down alike, trained from scratch for as many steps as search and fine-tuning take together. The searched network starts from the dense
