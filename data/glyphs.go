@@ -34,9 +34,12 @@ type glyphs struct {
 	split   int
 	letters []stencil // font by font
 	classes []string
-	easels  *sync.Pool                                         // of *easel
-	kept    []atomic.Pointer[[glyphSide * glyphSide * 3]uint8] // the first drawings, once drawn: an epoch later they are wanted again
+	easels  *sync.Pool                // of *easel
+	kept    []atomic.Pointer[drawing] // the first drawings, once drawn: an epoch later they are wanted again
 }
+
+// drawing is the pixels of one.
+type drawing [glyphSide * glyphSide * 3]uint8
 
 // glyphsKept bounds the drawings that are kept, 3 KiB each.
 const glyphsKept = 1 << 15
@@ -62,7 +65,7 @@ func openGlyphs(_ string, o Options) (*Source, error) {
 	test := train
 	test.n, test.split = o.TestLen, 1
 	for _, g := range []*glyphs{&train, &test} {
-		g.kept = make([]atomic.Pointer[[glyphSide * glyphSide * 3]uint8], min(g.n, glyphsKept))
+		g.kept = make([]atomic.Pointer[drawing], min(g.n, glyphsKept))
 	}
 	return &Source{Train: &train, Test: &test, Mean: glyphMean, Std: glyphStd}, nil
 }
@@ -85,7 +88,7 @@ func (g *glyphs) Read(i int, dst []uint8) (int, error) {
 	e.at(g.seed, forGlyph, g.split, i)
 	e.draw(dst, g.letters, label)
 	if i < len(g.kept) {
-		p := new([glyphSide * glyphSide * 3]uint8)
+		p := new(drawing)
 		copy(p[:], dst)
 		g.kept[i].Store(p)
 	}

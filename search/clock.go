@@ -54,17 +54,13 @@ const (
 	timedStructures = 48               // before the first step at most,
 	timedAtLeast    = 16               // and at least,
 	timedFor        = 20 * time.Second // if those take longer than this
-	timedOnTheWay   = 16               // structures of the search that are timed as well
+	timedOnTheWay   = 16               // parts of the search, between which its structure is timed as well
 	timedWhole      = 6                // weight of the whole network in the fit, where a random structure has 1
 )
 
 // newClock fits a clock to g, or takes the prices of the checkpoint; nil where no budget is a latency.
 func newClock(ctx context.Context, g *ir.Graph, s *space.Space, src *data.Source, cfg Config, opt Options) (*clock, error) {
-	asked := false
-	for _, b := range cfg.Budgets {
-		asked = asked || b.Metric == cost.Latency
-	}
-	if !asked {
+	if !cfg.Limits(cost.Latency) {
 		return nil, nil
 	}
 	c, err := priceless(g, s)
@@ -327,7 +323,7 @@ func (c *clock) refit() {
 	}
 }
 
-// follow times the structure that the search stands at, timedOnTheWay times in steps, and fits the prices anew: they are right near random
+// follow times the structure that the search stands at, after each timedOnTheWay-th part of the steps but the last, and fits the prices anew: they are right near random
 // structures at first, and are wanted near the one that will be cut out.
 func (st *structure) follow(ctx context.Context, g *ir.Graph, s *space.Space, steps int) error {
 	c := st.clock()
@@ -350,8 +346,7 @@ func (st *structure) present(s *space.Space) space.Selection {
 		for _, k := range learned.keep {
 			kept += k
 		}
-		unit := max(1, g.Divisor)
-		k := min(g.N, max(minKeep(g), int(math.Round(kept/float64(unit)))*unit))
+		k := allowed(kept, g.N, minKeep(g), g.Divisor)
 		elems := append([]int{}, topk.Order(learned.c)[:k]...)
 		slices.Sort(elems)
 		sel.Keep[g.Name] = elems
@@ -361,15 +356,7 @@ func (st *structure) present(s *space.Space) space.Selection {
 
 // work is the amount of each kind in a structure.
 func (c *clock) work(s *space.Space, sel space.Selection) []float64 {
-	masks := make([][]float64, len(s.Groups))
-	for i, row := range sel.Masks(s) {
-		masks[i] = make([]float64, len(row))
-		for e, keep := range row {
-			if keep {
-				masks[i][e] = 1
-			}
-		}
-	}
+	masks := masksOf(s, sel)
 	out := make([]float64, len(c.kinds))
 	for i, k := range c.kinds {
 		out[i] = k.model.Eval(k.metric, masks, nil)
@@ -479,13 +466,21 @@ func wholeOf(s *space.Space) space.Selection {
 	return sel
 }
 
-func onesLike(s *space.Space) [][]float64 {
+// masksOf is a selection as masks of 0 and 1.
+func masksOf(s *space.Space, sel space.Selection) [][]float64 {
 	masks := make([][]float64, len(s.Groups))
-	for i, g := range s.Groups {
-		masks[i] = ones(g.N)
+	for i, row := range sel.Masks(s) {
+		masks[i] = make([]float64, len(row))
+		for e, keep := range row {
+			if keep {
+				masks[i][e] = 1
+			}
+		}
 	}
 	return masks
 }
+
+func onesLike(s *space.Space) [][]float64 { return masksOf(s, wholeOf(s)) }
 
 // savedClock is a clock's part of a checkpoint.
 type savedClock struct {

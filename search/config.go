@@ -3,7 +3,9 @@ package search
 import (
 	"fmt"
 	"math"
+	"slices"
 
+	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/topk"
 	"github.com/dms-go/dms/train"
 )
@@ -80,6 +82,11 @@ func Default(p Pipeline) Config {
 		c.Train.Steps = 400
 	}
 	return c
+}
+
+// Limits tells whether one of the budgets is of a metric.
+func (c Config) Limits(m cost.Metric) bool {
+	return slices.ContainsFunc(c.Budgets, func(b Budget) bool { return b.Metric == m })
 }
 
 // Check refuses settings that make no sense, with what was wanted instead.

@@ -32,7 +32,7 @@ func (st *structure) clock() *clock {
 }
 
 // solveTimed solves, and where a latency is asked for, times the cut network and corrects the clock's target until the time lies within the budget and
-// above 95% of it, or eight times. Of what it saw it takes the slowest structure within the budget, or else the fastest.
+// above 97% of it, or eight times. Of what it saw it takes the slowest structure within the budget, or else the fastest.
 func (st *structure) solveTimed(ctx context.Context, g *ir.Graph, s *space.Space) (space.Selection, *Latency, error) {
 	at := -1
 	for i, t := range st.targets {

@@ -30,9 +30,10 @@ func slow(t *testing.T) func(_ context.Context, whole, cut *ir.Graph) ([2]time.D
 	}
 }
 
-func TestClockFollowsTheMachine(t *testing.T) {
-	g := network(t)
-	s, err := space.Find(g, space.Options{})
+// fitted is the space of g and a clock that has timed structures on a machine.
+func fitted(t *testing.T, g *ir.Graph, o space.Options, machine func(context.Context, *ir.Graph, *ir.Graph) ([2]time.Duration, error)) (*space.Space, *clock) {
+	t.Helper()
+	s, err := space.Find(g, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,25 +41,26 @@ func TestClockFollowsTheMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.measure = slow(t)
+	c.measure = machine
 	if err := c.fit(context.Background(), g, s, 1); err != nil {
 		t.Fatal(err)
 	}
+	return s, c
+}
+
+func TestClockFollowsTheMachine(t *testing.T) {
+	g := network(t)
+	s, c := fitted(t, g, space.Options{}, slow(t))
 	if at := c.eval(onesLike(s), nil); math.Abs(at/float64(c.full)-1) > 1e-9 {
 		t.Errorf("the whole network takes %v, the clock says %v", c.full, time.Duration(at))
 	}
 	rng := rand.New(rand.NewPCG(5, 5))
 	for range 20 {
 		sel := randomStructure(rng, s)
-		masks := make([][]float64, len(s.Groups))
-		grad := make([][]float64, len(s.Groups))
-		for i, row := range sel.Masks(s) {
-			masks[i], grad[i] = make([]float64, len(row)), make([]float64, len(row))
-			for e, keep := range row {
-				if keep {
-					masks[i][e] = 1
-				}
-			}
+		masks := masksOf(s, sel)
+		grad := masksOf(s, wholeOf(s))
+		for i := range grad {
+			clear(grad[i])
 		}
 		at := model(t, g, s).At(sel)
 		want := float64(3*at.MACs + 11*at.Bytes)
@@ -129,10 +131,6 @@ func TestClockChoosesADivisor(t *testing.T) {
 // A machine that does output channels in vectors of eight: the clock finds that out, and tells the time of networks it has not seen.
 func TestClockFindsTheVectors(t *testing.T) {
 	g := network(t)
-	s, err := space.Find(g, space.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	one := func(g *ir.Graph) time.Duration {
 		layers, err := cost.Layers(g)
 		if err != nil {
@@ -154,16 +152,9 @@ func TestClockFindsTheVectors(t *testing.T) {
 		}
 		return time.Duration(ns)
 	}
-	c, err := priceless(g, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.measure = func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error) {
+	s, c := fitted(t, g, space.Options{}, func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error) {
 		return [2]time.Duration{one(whole), one(cut)}, nil
-	}
-	if err := c.fit(context.Background(), g, s, 1); err != nil {
-		t.Fatal(err)
-	}
+	})
 	for i, k := range c.kinds {
 		if c.price[i] != 0 && k.lanes != 0 && k.lanes != 8 {
 			t.Errorf("kind %d, in vectors of %d, has a price of %v", i, k.lanes, c.price[i])
@@ -176,16 +167,7 @@ func TestClockFindsTheVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		masks := make([][]float64, len(s.Groups))
-		for i, row := range sel.Masks(s) {
-			masks[i] = make([]float64, len(row))
-			for e, keep := range row {
-				if keep {
-					masks[i][e] = 1
-				}
-			}
-		}
-		if got, want := c.eval(masks, nil), float64(one(cut)); math.Abs(got/want-1) > 0.03 {
+		if got, want := c.eval(masksOf(s, sel), nil), float64(one(cut)); math.Abs(got/want-1) > 0.03 {
 			t.Errorf("%v takes %v, the clock says %v", sel, want, got)
 		}
 	}
@@ -202,19 +184,8 @@ func model(t *testing.T, g *ir.Graph, s *space.Space) *cost.Model {
 
 func TestSolutionMeetsTheMeasuredLatencyAndNotTheModelled(t *testing.T) {
 	g := network(t)
-	s, err := space.Find(g, space.Options{NoDepth: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := priceless(g, s)
-	if err != nil {
-		t.Fatal(err)
-	}
 	honest := slow(t)
-	c.measure = honest
-	if err := c.fit(context.Background(), g, s, 1); err != nil {
-		t.Fatal(err)
-	}
+	s, c := fitted(t, g, space.Options{NoDepth: true}, honest)
 	// What is cut turns out a fifth slower than the clock believes.
 	c.measure = func(ctx context.Context, whole, cut *ir.Graph) ([2]time.Duration, error) {
 		times, err := honest(ctx, whole, cut)
@@ -287,18 +258,7 @@ func TestClockOfTheEngineInASearch(t *testing.T) {
 
 func TestClockFollowsTheSearch(t *testing.T) {
 	g := network(t)
-	s, err := space.Find(g, space.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := priceless(g, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.measure = slow(t)
-	if err := c.fit(context.Background(), g, s, 1); err != nil {
-		t.Fatal(err)
-	}
+	s, c := fitted(t, g, space.Options{}, slow(t))
 	// What is cut turns out a quarter slower than random structures said.
 	honest := c.measure
 	last := 0.0
@@ -338,12 +298,7 @@ func TestClockFollowsTheSearch(t *testing.T) {
 		t.Errorf("%d structures timed", n)
 	}
 	sel := st.present(s)
-	for i, group := range s.Groups {
-		clear(st.hard[i])
-		for _, e := range sel.Keep[group.Name] {
-			st.hard[i][e] = 1
-		}
-	}
+	st.hard = masksOf(s, sel)
 	if _, err := c.time(context.Background(), g, s, sel, 1); err != nil {
 		t.Fatal(err)
 	}

@@ -112,14 +112,16 @@ func (v *solver) wanted(i int, shift float64) float64 {
 	return (1 - v.ratio[i] - shift) * float64(len(v.order[i]))
 }
 
-// round takes a wanted count to the nearest one allowed: a multiple of the group's divisor or the whole group, at least the minimum.
+// round takes a wanted count of group i to one that is allowed.
 func (v *solver) round(i int, want float64) int {
-	n, unit := len(v.order[i]), v.unit[i]
+	return allowed(want, len(v.order[i]), v.min[i], v.unit[i])
+}
+
+// allowed takes a wanted count of n elements to the nearest one allowed: a multiple of the group's divisor or the whole group, at least the minimum.
+func allowed(want float64, n, least, divisor int) int {
+	unit := max(1, divisor)
 	k := int(math.Round(want/float64(unit))) * unit
-	if floor := (v.min[i] + unit - 1) / unit * unit; k < floor {
-		k = floor
-	}
-	return min(k, n)
+	return min(n, max(k, (least+unit-1)/unit*unit))
 }
 
 // fits tells whether a structure meets every budget.

@@ -105,19 +105,19 @@ func (d *demo) run(ctx context.Context, c *console) error {
 	if err != nil {
 		return err
 	}
-	if dense, err = d.train(ctx, c, dense, src, d.dense, demoRate); err != nil {
+	if dense, err = d.train(ctx, c, dense, src, d.settings(d.dense, d.dense/4, demoRate)); err != nil {
 		return err
 	}
 	c.say("2/4  searching %s by gradient: %d steps", d.budget, d.search)
 	cfg := search.Default(search.P)
 	cfg.Budgets = []search.Budget{d.budget}
-	cfg.Train = d.settings(d.search, demoSearchRate)
+	cfg.Train = d.settings(d.search, 0, demoSearchRate)
 	found, err := dms.Search(ctx, dense, src, cfg, search.Options{Progress: newProgress(c, d.search, 0, nil).show})
 	if err != nil {
 		return err
 	}
 	c.say("3/4  fine-tuning the smaller network: %d steps", d.refine)
-	small, err := d.train(ctx, c, found.Graph, src, d.refine, demoTuneRate)
+	small, err := d.train(ctx, c, found.Graph, src, d.settings(d.refine, 0, demoTuneRate))
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (d *demo) run(ctx context.Context, c *console) error {
 	}
 	all := d.search + d.refine
 	c.say("4/4  training the usual answer, every width × %.2f: %d steps", scale, all)
-	if uniform, err = d.train(ctx, c, uniform, src, all, demoRate); err != nil {
+	if uniform, err = d.train(ctx, c, uniform, src, d.settings(all, all/4, demoRate)); err != nil {
 		return err
 	}
 
@@ -181,18 +181,15 @@ const (
 	demoTuneRate   = 0.05
 )
 
-func (d *demo) settings(steps int, rate float64) train.Config {
+func (d *demo) settings(steps, warmup int, rate float64) train.Config {
 	cfg := train.Default()
-	cfg.Steps, cfg.Rate, cfg.Seed = steps, rate, d.seed
-	if rate == demoRate {
-		cfg.Warmup = steps / 4
-	}
+	cfg.Steps, cfg.Warmup, cfg.Rate, cfg.Seed = steps, warmup, rate, d.seed
 	cfg.Crop, cfg.Flip = 0, false // every drawing is another one already
 	return cfg
 }
 
-func (d *demo) train(ctx context.Context, c *console, g *ir.Graph, src *data.Source, steps int, rate float64) (*ir.Graph, error) {
-	return dms.Train(ctx, g, src, d.settings(steps, rate), train.Options{Progress: newProgress(c, steps, 0, nil).show})
+func (d *demo) train(ctx context.Context, c *console, g *ir.Graph, src *data.Source, cfg train.Config) (*ir.Graph, error) {
+	return dms.Train(ctx, g, src, cfg, train.Options{Progress: newProgress(c, cfg.Steps, 0, nil).show})
 }
 
 func (d *demo) build(width float64) (*ir.Graph, error) {

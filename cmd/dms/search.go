@@ -112,7 +112,7 @@ What may go is steered by --no-depth, --freeze, --only, --tie, --min and --divis
 				if err := setBudgets(&cfg, budgets); err != nil {
 					return err
 				}
-				if timing != "" && !slices.ContainsFunc(cfg.Budgets, func(b search.Budget) bool { return b.Metric == cost.Latency }) {
+				if timing != "" && !cfg.Limits(cost.Latency) {
 					return withHint(misuse("--clock without a budget of latency has nothing to time"), "add one, such as --budget latency=60%%")
 				}
 				return nil
@@ -179,7 +179,7 @@ func (s *stage) search(ctx context.Context, asJSON bool) error {
 	if c := newClock(s.cfg.Clock); c != nil {
 		opt.Clock = c.measure
 	}
-	if s.resume == nil && slices.ContainsFunc(s.cfg.Search.Budgets, func(b search.Budget) bool { return b.Metric == cost.Latency }) {
+	if s.resume == nil && s.cfg.Search.Limits(cost.Latency) {
 		s.c.say("timing cuts of the network to price latency, for up to half a minute")
 	}
 	r, err := dms.Search(ctx, s.graph, s.src, *s.cfg.Search, opt)
