@@ -37,7 +37,7 @@ func EfficientNet(number int, o Options) (*ir.Graph, error) {
 	width := func(n int) int { return o.width8(own.width8(n)) }
 	init := initials{matrix: func(_, out int) law { return law{bound: 1 / math.Sqrt(float64(out))} }, bias: func(int) law { return law{} }}
 	b, x := begin(name, o, init, v.bn)
-	x = b.convNormAct(x, "features.0", width(32), window{kernel: 3, stride: 2}, b.silu)
+	x = b.convNormAct(x, "features.0", width(32), window{kernel: 3, stride: o.Stem}, b.silu)
 	stages := []struct{ expand, kernel, stride, width, blocks int }{
 		{1, 3, 1, 16, 1}, {6, 3, 2, 24, 2}, {6, 5, 2, 40, 2}, {6, 3, 2, 80, 3}, {6, 5, 1, 112, 3}, {6, 5, 2, 192, 4}, {6, 3, 1, 320, 1},
 	}

@@ -17,7 +17,7 @@ func MobileNetV2(o Options) (*ir.Graph, error) {
 	}
 	init := initials{matrix: func(int, int) law { return law{std: 0.01} }, bias: func(int) law { return law{} }}
 	b, x := begin(name, o, init, torchNorm)
-	x = b.convNormAct(x, "features.0", o.width8(32), window{kernel: 3, stride: 2}, b.relu6)
+	x = b.convNormAct(x, "features.0", o.width8(32), window{kernel: 3, stride: o.Stem}, b.relu6)
 	index := 1
 	for _, s := range []struct{ expand, width, blocks, stride int }{
 		{1, 16, 1, 1}, {6, 24, 2, 2}, {6, 32, 3, 2}, {6, 64, 4, 2}, {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1},

@@ -33,6 +33,7 @@ var settings = []setting{
 		o.Shortcut = s
 		return nil
 	}},
+	{"stem", func(o *Options, s string) error { return count(&o.Stem, s) }},
 	{"dropout", func(o *Options, s string) error {
 		v, err := strconv.ParseFloat(s, 64)
 		if err != nil || !(v >= 0 && v < 1) {
@@ -116,6 +117,7 @@ func (o Options) with(input, classes, smallest int) (Options, error) {
 	o.Classes = or(o.Classes, classes)
 	o.Width = or(o.Width, 1)
 	o.Depth = or(o.Depth, 1)
+	o.Stem = or(o.Stem, 2)
 	var faults []error
 	for _, v := range []struct {
 		name string
@@ -127,6 +129,7 @@ func (o Options) with(input, classes, smallest int) (Options, error) {
 		{"classes", o.Classes > 0 && o.Classes <= maxClasses, fmt.Sprintf("1 to %d", maxClasses)},
 		{"width", o.Width > 0 && o.Width <= maxMultiplier, fmt.Sprintf("above 0, at most %d", maxMultiplier)},
 		{"depth", o.Depth > 0 && o.Depth <= maxMultiplier, fmt.Sprintf("above 0, at most %d", maxMultiplier)},
+		{"stem", o.Stem == 1 || o.Stem == 2, "a stride of 1 or 2"},
 		{"dropout", o.Dropout < 1, "a ratio below 1"},
 	} {
 		if !v.ok {

@@ -24,6 +24,7 @@ type Options struct {
 	Width    float64 // multiplier of every width, 1
 	Depth    float64 // multiplier of the blocks of every stage, rounded up, 1
 	Shortcut string  // "A" or "B", CIFAR ResNets only: strided slice with zero channels, or 1×1 convolution; "A"
+	Stem     int     // stride of the first convolution, MobileNetV2 and EfficientNets only, 1 or 2; 2, and 1 suits images of 32 pixels
 	Dropout  float64 // ratio of every dropout layer; negative means none
 	Seed     uint64  // of the random weights
 
@@ -42,12 +43,13 @@ type Model struct {
 type family struct {
 	Model
 	build func(o Options) (*ir.Graph, error)
+	own   string // the setting that not every network has, "" for none
 }
 
 const (
 	cifarDoc    = "CIFAR ResNet of He et al. 2016, arXiv 1512.03385, section 4.2"
 	resnetDoc   = "ResNet of He et al. 2016, arXiv 1512.03385, stride in the 3×3 convolution"
-	effNetDoc   = "EfficientNet of Tan and Le 2019, arXiv 1905.11946"
+	effNetDoc   = "EfficientNet of Tan and Le 2019, arXiv 1905.11946, stem=1|2"
 	sideImage   = 224
 	classImage  = 1000
 	sideCIFAR   = 32
@@ -58,20 +60,20 @@ const (
 // families is every network by name, in the order of the list.
 func families() []family {
 	var all []family
-	add := func(name, doc string, input, classes int, build func(o Options) (*ir.Graph, error)) {
-		all = append(all, family{Model{name, doc, input, classes}, build})
+	add := func(name, doc string, input, classes int, own string, build func(o Options) (*ir.Graph, error)) {
+		all = append(all, family{Model{name, doc, input, classes}, build, own})
 	}
 	for _, depth := range []int{8, 14, 20, 32, 44, 56, 110} {
 		add(fmt.Sprintf("resnet%d", depth), fmt.Sprintf("%s, %d blocks per stage, shortcut=A|B", cifarDoc, (depth-2)/6),
-			sideCIFAR, classCIFAR, func(o Options) (*ir.Graph, error) { return CIFARResNet(depth, o) })
+			sideCIFAR, classCIFAR, "shortcut", func(o Options) (*ir.Graph, error) { return CIFARResNet(depth, o) })
 	}
 	for _, depth := range []int{18, 34, 50, 101, 152} {
-		add(fmt.Sprintf("resnet%d", depth), resnetDoc, sideImage, classImage, func(o Options) (*ir.Graph, error) { return ResNet(depth, o) })
+		add(fmt.Sprintf("resnet%d", depth), resnetDoc, sideImage, classImage, "", func(o Options) (*ir.Graph, error) { return ResNet(depth, o) })
 	}
-	add("vgg16-bn", "VGG-16 of Simonyan and Zisserman 2015, arXiv 1409.1556, with batch norm", sideImage, classImage, VGG16BN)
-	add("mobilenetv2", "MobileNetV2 of Sandler et al. 2018, arXiv 1801.04381", sideImage, classImage, MobileNetV2)
+	add("vgg16-bn", "VGG-16 of Simonyan and Zisserman 2015, arXiv 1409.1556, with batch norm", sideImage, classImage, "", VGG16BN)
+	add("mobilenetv2", "MobileNetV2 of Sandler et al. 2018, arXiv 1801.04381, stem=1|2", sideImage, classImage, "stem", MobileNetV2)
 	for b, v := range efficientNets {
-		add(fmt.Sprintf("efficientnet-b%d", b), effNetDoc, v.input, classImage, func(o Options) (*ir.Graph, error) { return EfficientNet(b, o) })
+		add(fmt.Sprintf("efficientnet-b%d", b), effNetDoc, v.input, classImage, "stem", func(o Options) (*ir.Graph, error) { return EfficientNet(b, o) })
 	}
 	return all
 }
@@ -97,7 +99,7 @@ func Names() []string {
 // Build makes the network of a specification: a name, alone or followed by settings, as in
 // "mobilenetv2:width=1.5,depth=2,classes=10,input=32,seed=3".
 //
-// Settings are input, channels, classes, width, depth, shortcut, dropout and seed, as in Options (dropout=0 leaves it out). Case, "-"
+// Settings are input, channels, classes, width, depth, shortcut, stem, dropout and seed, as in Options (dropout=0 leaves it out). Case, "-"
 // and "_" in names do not matter. Errors list what is known.
 func Build(spec string) (*ir.Graph, error) { return build(spec, false) }
 
@@ -114,6 +116,11 @@ func build(spec string, blank bool) (*ir.Graph, error) {
 	o, err := parse(settings)
 	if err != nil {
 		return nil, fmt.Errorf("zoo: %s: %w", all[i].Name, err)
+	}
+	for key, given := range map[string]bool{"shortcut": o.Shortcut != "", "stem": o.Stem != 0} {
+		if given && all[i].own != key {
+			return nil, fmt.Errorf("zoo: %s: setting %s: this network does not have it", all[i].Name, key)
+		}
 	}
 	o.blank = blank
 	return all[i].build(o)

@@ -63,24 +63,26 @@ func TestCostsEqualPublished(t *testing.T) {
 	}
 }
 
+func count(t *testing.T, spec string) cost.Cost {
+	t.Helper()
+	c, err := cost.Count(build(t, spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // TestDepthFollowsTheFormula: one more block per stage adds the same to every CIFAR ResNet.
 func TestDepthFollowsTheFormula(t *testing.T) {
-	count := func(spec string) cost.Cost {
-		c, err := cost.Count(build(t, spec))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	c8, c14, c20, c44 := count("resnet8"), count("resnet14"), count("resnet20"), count("resnet44")
+	c8, c14, c20, c44 := count(t, "resnet8"), count(t, "resnet14"), count(t, "resnet20"), count(t, "resnet44")
 	if c14.MACs-c8.MACs != c20.MACs-c14.MACs || c44.MACs-c20.MACs != 4*(c20.MACs-c14.MACs) {
 		t.Errorf("MACs of 8, 14, 20, 44 layers: %d, %d, %d, %d", c8.MACs, c14.MACs, c20.MACs, c44.MACs)
 	}
-	if c := count("resnet8:depth=3"); c != c20 {
+	if c := count(t, "resnet8:depth=3"); c != c20 {
 		t.Errorf("resnet8 of triple depth costs %v, resnet20 %v", c, c20)
 	}
 	// The two 1×1 shortcuts of option B: 16·32+32·64 weights and four batch-norm vectors.
-	if b := count("resnet20:shortcut=B"); b.Params-c20.Params != 16*32+32*64+2*(32+64) {
+	if b := count(t, "resnet20:shortcut=B"); b.Params-c20.Params != 16*32+32*64+2*(32+64) {
 		t.Errorf("shortcut B adds %d parameters", b.Params-c20.Params)
 	}
 }
@@ -120,6 +122,13 @@ func TestMultipliersScaleEveryStage(t *testing.T) {
 		w := g.Weights[name]
 		if w == nil || !slices.Equal(w.Shape, want) {
 			t.Errorf("%s: got %v, want %v", name, w, want)
+		}
+	}
+	// A first stride of 1 computes on 32 pixels what one of 2 does on 64.
+	for _, name := range []string{"mobilenetv2", "efficientnet-b0"} {
+		near, far := count(t, name+":stem=1,input=32"), count(t, name+":input=64")
+		if near != far {
+			t.Errorf("%s costs %+v with stem 1 at 32 pixels, %+v at 64", name, near, far)
 		}
 	}
 	if w := build(t, "mobilenetv2:width=0.5").Weights["features.18.0.weight"]; w == nil || w.Shape[0] != 1280 {
@@ -239,6 +248,9 @@ func TestBuildNamesWhatIsWrong(t *testing.T) {
 		{"resnet20:classes=0,seed=-1", "setting classes=0"},
 		{"resnet20:classes=0,seed=-1", "setting seed=-1"},
 		{"resnet20:shortcut=C", "setting shortcut: want A or B"},
+		{"resnet20:stem=1", "setting stem: this network does not have it"},
+		{"vgg16-bn:shortcut=A", "setting shortcut: this network does not have it"},
+		{"mobilenetv2:stem=3", "setting stem: want a stride of 1 or 2"},
 		{"resnet20:input=1000000", "setting input: want a side of 4 to 8192 pixels"},
 		{"vgg16-bn:input=16", "setting input: want a side of 32"},
 		{"vgg16-bn:width=64", "more than 1073741824 parameters"},
@@ -291,7 +303,7 @@ func ExampleBuild() {
 	fmt.Println(err)
 	// Output:
 	// resnet20 [24 3 3 3] [100 96]
-	// zoo: resnet20: unknown setting "shape"; known are input, channels, classes, width, depth, shortcut, dropout, seed
+	// zoo: resnet20: unknown setting "shape"; known are input, channels, classes, width, depth, shortcut, stem, dropout, seed
 }
 
 func BenchmarkBuildEfficientNetB7(b *testing.B) {

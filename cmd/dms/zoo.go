@@ -23,8 +23,8 @@ func newZoo(c *console) *cobra.Command {
 		Long: `zoo without arguments lists the networks it can build. With a name it writes that network as an .onnx file, with random weights of a fixed
 seed or with those of a .safetensors file.
 
-Settings after the name: input (side of the image), channels, classes, width and depth (multipliers), shortcut (A or B, CIFAR ResNets),
-dropout, seed.`,
+Settings after the name: input (side of the image), channels, classes, width and depth (multipliers), shortcut (A or B, CIFAR ResNets), stem
+(stride of the first convolution, MobileNetV2 and EfficientNets; 1 suits images of 32 pixels), dropout, seed.`,
 		Example: `  dms zoo
   dms zoo resnet20 --weights resnet20.safetensors -o resnet20.onnx
   dms zoo mobilenetv2:width=1.5,classes=10,input=96 -o wide.onnx`,
