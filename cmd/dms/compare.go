@@ -47,7 +47,7 @@ A plan:
   title: ResNet-20 without retraining
   model: resnet20.onnx          # paths as seen from where dms is started
   data: cifar10:data/cifar-10
-  test_samples: 5000            # also train_samples, weights
+  test_samples: 5000            # also train_samples, image_size, weights
   teacher: resnet20.onnx        # guides the training after the cut; left out: none
   pipeline: p-
   space: {no_depth: true}       # also freeze, only, tie, min, divisor, as in a file of --steer
@@ -141,7 +141,7 @@ func (p *comparison) open() error {
 	if model, err = model.pinned(); err != nil {
 		return err
 	}
-	d := dataSource{Spec: p.plan.Data, Train: p.plan.TrainSamples, Test: p.plan.TestSamples}
+	d := dataSource{Spec: p.plan.Data, Size: p.plan.ImageSize, Train: p.plan.TrainSamples, Test: p.plan.TestSamples}
 	if p.src, err = d.open(p.graph); err != nil {
 		return err
 	}

@@ -202,7 +202,7 @@ type dataSource struct {
 func (s *dataSource) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.Spec, "data", "", "data set: cifar10:DIR, fashion-mnist:DIR, imagefolder:DIR, a path, or glyphs")
-	f.IntVar(&s.Size, "image-size", 0, "side of photos in pixels (default: what the network takes)")
+	f.IntVar(&s.Size, "image-size", 0, "side in pixels that images are read at (default: photos as the network takes them, others as they are)")
 	f.IntVar(&s.Train, "train-samples", 0, "use at most so many training samples (default: all)")
 	f.IntVar(&s.Test, "test-samples", 0, "use at most so many test samples (default: all)")
 }
@@ -239,18 +239,11 @@ func (s dataSource) open(g *ir.Graph) (*data.Source, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	o := data.Options{Size: s.Size, Seed: s.Seed, TrainLen: s.Train, TestLen: s.Test}
+	o := data.Options{Size: s.Size, Scale: s.Size, Seed: s.Seed, TrainLen: s.Train, TestLen: s.Test}
 	if in := g.Inputs; o.Size == 0 && len(in) > 0 && len(in[0].Shape) == 4 && in[0].Shape[2].Known() {
 		o.Size = in[0].Shape[2].Size
 	}
-	src, err := data.Open(s.Spec, o)
-	if err != nil {
-		return nil, err
-	}
-	if h, w, _ := src.Train.Shape(); s.Size > 0 && h != s.Size {
-		return nil, misuse("--image-size %d: the images of %s are %d by %d; only photos (imagefolder) come in any size", s.Size, src.Name, h, w)
-	}
-	return src, nil
+	return data.Open(s.Spec, o)
 }
 
 // checkFit refuses a zoo network that was built for other images or classes than the data set has, and says which one fits. Other
@@ -280,9 +273,12 @@ func checkFit(m modelSource, g *ir.Graph, src *data.Source) error {
 	if strings.Join(settings, ",") == text {
 		return nil
 	}
+	hint := fmt.Sprintf("this network fits: zoo:%s:%s", name, strings.Join(settings, ","))
+	if in[2].Size != h {
+		hint += fmt.Sprintf("; or scale the images with --image-size %d", in[2].Size)
+	}
 	return withHint(misuse("%s takes %d×%d×%d images and has %d outputs; %s has %d×%d×%d images of %d classes", m.Model,
-		in[2].Size, in[3].Size, in[1].Size, out[1].Size, src.Name, h, w, channels, classes),
-		"this network fits: zoo:%s:%s", name, strings.Join(settings, ","))
+		in[2].Size, in[3].Size, in[1].Size, out[1].Size, src.Name, h, w, channels, classes), "%s", hint)
 }
 
 // normalization is the spec that holds for g on src: what was asked for, else what the file says, else the data set's own.

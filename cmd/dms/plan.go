@@ -30,6 +30,7 @@ type planSettings struct {
 	Teacher      string          `json:"teacher"`
 	Data         string          `json:"data"`
 	TrainSamples int             `json:"train_samples"`
+	ImageSize    int             `json:"image_size"`
 	TestSamples  int             `json:"test_samples"`
 	Pipeline     string          `json:"pipeline"`
 	Space        spaceSettings   `json:"space"`
