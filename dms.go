@@ -10,6 +10,7 @@ package dms
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,7 +27,7 @@ import (
 )
 
 // Load reads a network: the path of an .onnx file, or zoo:NAME[:k=v,...] for one of the zoo with random weights. weights, when not
-// empty, is a .safetensors file whose tensors replace a zoo network's. Shape arithmetic is folded away; batch stays symbolic.
+// empty, is a .safetensors or .onnx file whose tensors replace a zoo network's of the same names. Shape arithmetic is folded away; batch stays symbolic.
 func Load(model, weights string) (*ir.Graph, error) {
 	g, err := read(model)
 	if err != nil {
@@ -36,13 +37,9 @@ func Load(model, weights string) (*ir.Graph, error) {
 		if !strings.HasPrefix(model, "zoo:") {
 			return nil, fmt.Errorf("dms: weights from %s: only a zoo network takes weights from a file; %s has its own", weights, model)
 		}
-		raw, err := os.ReadFile(weights)
+		tensors, err := readTensors(weights)
 		if err != nil {
-			return nil, fmt.Errorf("dms: %w", err)
-		}
-		tensors, _, err := safetensors.Read(raw)
-		if err != nil {
-			return nil, fmt.Errorf("dms: %s: %w", weights, err)
+			return nil, err
 		}
 		if err := zoo.LoadWeights(g, tensors); err != nil {
 			return nil, fmt.Errorf("dms: %s: %w", weights, err)
@@ -65,6 +62,28 @@ func read(model string) (*ir.Graph, error) {
 		return nil, fmt.Errorf("dms: %s: unknown kind of model %q; give an .onnx file or zoo:NAME (`dms zoo` lists the names)", model, ext)
 	}
 	return onnx.ReadFile(model)
+}
+
+// readTensors reads what can be weights from a file: of an .onnx file every floating-point tensor that is not a scalar, for those are constants of
+// operators.
+func readTensors(file string) (map[string]*ir.Tensor, error) {
+	if strings.EqualFold(filepath.Ext(file), ".onnx") {
+		g, err := onnx.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		maps.DeleteFunc(g.Weights, func(_ string, t *ir.Tensor) bool { return !t.DType.IsFloat() || len(t.Shape) == 0 })
+		return g.Weights, nil
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("dms: %w", err)
+	}
+	tensors, _, err := safetensors.Read(raw)
+	if err != nil {
+		return nil, fmt.Errorf("dms: %s: %w", file, err)
+	}
+	return tensors, nil
 }
 
 // Inspect finds what can be removed from a network, and why the rest cannot.

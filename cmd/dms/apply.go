@@ -39,7 +39,7 @@ states are those of the file that is written.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&out, "out", "o", "", "the file to write")
-	fl.StringVar(&src.Weights, "weights", "", "a .safetensors file with the weights of a zoo MODEL")
+	fl.StringVar(&src.Weights, "weights", "", "a .safetensors or .onnx file with the weights of a zoo MODEL")
 	fl.StringArrayVar(&tie, "tie", nil, "the PATTERNs that the selection's groups were tied by (default: as the settings beside SELECTION say)")
 	fl.BoolVar(&asJSON, "json", false, "print costs before and after as JSON")
 	inputFlag(cmd, &src.Inputs)

@@ -105,7 +105,7 @@ A file of --steer says what the flags say, here and for search; flags come on to
   dms inspect text.onnx --input x=1x3x48x192`,
 		Args: arguments(1, "a MODEL"),
 	}
-	cmd.Flags().StringVar(&src.Weights, "weights", "", "a .safetensors file with the weights of a zoo MODEL")
+	cmd.Flags().StringVar(&src.Weights, "weights", "", "a .safetensors or .onnx file with the weights of a zoo MODEL")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	inputFlag(cmd, &src.Inputs)
 	sp.flags(cmd)

@@ -127,7 +127,7 @@ Pixels become inputs as the file says where dms wrote it, else as is usual for t
 	}
 	d.flags(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&src.Weights, "weights", "", "a .safetensors file with the weights of a zoo MODEL")
+	fl.StringVar(&src.Weights, "weights", "", "a .safetensors or .onnx file with the weights of a zoo MODEL")
 	fl.StringVar(&cfg.Normalize, "normalize", "", "how pixels become inputs")
 	fl.IntVar(&cfg.Batch, "batch", cfg.Batch, "samples at a time")
 	fl.IntVar(&cfg.Workers, "workers", 0, "cores to use (default: all)")

@@ -21,7 +21,7 @@ func newZoo(c *console) *cobra.Command {
 		Use:   "zoo [NAME[:k=v,...] -o FILE.onnx]",
 		Short: "List the built-in networks, or write one",
 		Long: `zoo without arguments lists the networks it can build. With a name it writes that network as an .onnx file, with random weights of a fixed
-seed or with those of a .safetensors file.
+seed or with those of a .safetensors or .onnx file.
 
 Settings after the name: input (side of the image), channels, classes, width and depth (multipliers), shortcut (A or B, CIFAR ResNets), stem
 (stride of the first convolution, MobileNetV2 and EfficientNets; 1 suits images of 32 pixels), dropout, seed.`,
@@ -32,7 +32,7 @@ Settings after the name: input (side of the image), channels, classes, width and
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&out, "out", "o", "", "the file to write")
-	fl.StringVar(&src.Weights, "weights", "", "a .safetensors file with the network's weights")
+	fl.StringVar(&src.Weights, "weights", "", "a .safetensors or .onnx file with the network's weights")
 	fl.BoolVar(&asJSON, "json", false, "print as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
