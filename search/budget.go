@@ -176,12 +176,23 @@ func amount(c cost.Cost, k cost.Metric) int64 {
 	}
 }
 
-// at is the target of the schedule at step t of decay steps: r_full^(1−t/T) · r_final^(t/T), r_final from then on
+// phase is a range of steps.
+type phase struct{ begin, end int }
+
+// fall is the phase of a search in which the target falls from the full cost to the budget.
+func fall(cfg Config, steps int) phase {
+	return phase{int(cfg.HoldShare * float64(steps)), max(1, int(cfg.DecayShare*float64(steps)))}
+}
+
+// at is the target of the schedule at a step, x being the part of the fall that has passed: r_full^(1−x) · r_final^x, r_full before and r_final after it
 // (arXiv 2405.07194, resource constraint scheduling).
-func (t target) at(step, decay int) float64 {
-	if step >= decay || t.final >= t.full {
+func (t target) at(step int, fall phase) float64 {
+	if step >= fall.end || t.final >= t.full {
 		return float64(t.final)
 	}
-	x := float64(step) / float64(decay)
+	if step < fall.begin {
+		return float64(t.full)
+	}
+	x := float64(step-fall.begin) / float64(fall.end-fall.begin)
 	return math.Exp((1-x)*math.Log(float64(t.full)) + x*math.Log(float64(t.final)))
 }

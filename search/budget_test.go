@@ -71,11 +71,17 @@ func TestResolveRefusesOneMetricTwice(t *testing.T) {
 func TestScheduleFallsExponentiallyFromFullToFinal(t *testing.T) {
 	v := target{full: 1600, final: 400}
 	for _, c := range []struct {
+		fall phase
 		step int
 		want float64
-	}{{0, 1600}, {5, 800}, {10, 400}, {11, 400}} {
-		if got := v.at(c.step, 10); math.Abs(got-c.want) > 1e-9*c.want {
-			t.Errorf("target at step %d of 10 = %v, want %v", c.step, got, c.want)
+	}{
+		{phase{0, 10}, 0, 1600}, {phase{0, 10}, 5, 800}, {phase{0, 10}, 10, 400}, {phase{0, 10}, 11, 400},
+		{phase{4, 10}, 3, 1600}, {phase{4, 10}, 4, 1600}, {phase{4, 10}, 7, 800}, {phase{4, 10}, 10, 400},
+		{phase{10, 10}, 9, 1600}, {phase{10, 10}, 10, 400}, // all at once
+		{phase{0, 1}, 1, 400}, // the budget from the first step
+	} {
+		if got := v.at(c.step, c.fall); math.Abs(got-c.want) > 1e-9*c.want {
+			t.Errorf("target at step %d of a fall from %d to %d = %v, want %v", c.step, c.fall.begin, c.fall.end, got, c.want)
 		}
 	}
 }

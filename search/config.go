@@ -37,7 +37,10 @@ type Config struct {
 	BalanceDecay float64 `json:"balance_decay"`
 	// Mu weighs the budget loss when Balance is 0.
 	Mu float64 `json:"mu"`
-	// DecayShare is the part of the steps in which the target falls from the full cost to the budget; the rest refines.
+	// HoldShare is the part of the steps at whose end the structure begins to move and the target to fall. Before they have begun to learn, random
+	// weights tell nothing about a structure.
+	HoldShare float64 `json:"hold_share"`
+	// DecayShare is the part of the steps at whose end the target has come down to the budget; the rest refines.
 	DecayShare float64 `json:"decay_share"`
 	// Sharpness multiplies L of every group.
 	Sharpness float64 `json:"sharpness"`
@@ -76,6 +79,8 @@ func Default(p Pipeline) Config {
 		Importance: "rise", ImportanceDecay: 0.99, Recalibrate: 200, Train: train.Default(),
 	}
 	switch p {
+	case NP:
+		c.HoldShare = 0.2
 	case P: // trained weights follow the structure; a rate to train from scratch with would throw them away
 		c.Train.Epochs, c.Train.Rate = 10, 0.01
 	case PMinus:
@@ -117,6 +122,7 @@ func (c Config) Check() error {
 		{"balance", c.Balance >= 0 && c.Balance <= 1e6, "0 (off) or a number up to 1e6"},
 		{"balance_decay", c.BalanceDecay >= 0 && c.BalanceDecay < 1, "a number in [0, 1)"},
 		{"mu", c.Mu >= 0 && c.Mu <= 1e9, "a number from 0 to 1e9"},
+		{"hold_share", c.HoldShare >= 0 && c.HoldShare <= c.DecayShare, "a number from 0 to decay_share"},
 		{"decay_share", c.DecayShare >= 0 && c.DecayShare <= 1, "a number in [0, 1]; 0 sets the budget from the first step"},
 		{"sharpness", c.Sharpness > 0 && c.Sharpness <= 1e3, "a number above 0, at most 1000"},
 		{"importance_decay", c.ImportanceDecay >= 0 && c.ImportanceDecay < 1, "a number in [0, 1)"},

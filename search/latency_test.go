@@ -196,7 +196,7 @@ func TestSolutionMeetsTheMeasuredLatencyAndNotTheModelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := newStructure(s, model(t, g, s), targets, 1, Default(PMinus))
+	st := newStructure(s, model(t, g, s), targets, phase{end: 1}, Default(PMinus))
 	_, timed, err := st.solveTimed(context.Background(), g, s)
 	if err != nil {
 		t.Fatal(err)
@@ -272,7 +272,7 @@ func TestClockFollowsTheSearch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := newStructure(s, model(t, g, s), targets, 1, Default(PMinus))
+	st := newStructure(s, model(t, g, s), targets, phase{end: 1}, Default(PMinus))
 	rng := rand.New(rand.NewPCG(8, 8))
 	told := func() float64 { return c.eval(st.hard, nil) / float64(c.full) }
 	const steps = 4 * timedOnTheWay

@@ -151,7 +151,7 @@ func TestGlobalRankingKeepsTheBestOfAllGroups(t *testing.T) {
 	}
 	cfg := Default(PMinus)
 	cfg.Method = "magnitude"
-	st := newStructure(s, model, targets, 1, cfg)
+	st := newStructure(s, model, targets, phase{end: 1}, cfg)
 	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range st.groups {
 		for e := range st.groups[i].c {

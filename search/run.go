@@ -81,7 +81,7 @@ func Run(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Opt
 		return nil, err
 	}
 	steps := cfg.Train.StepsFor(src.Train.Len())
-	st := newStructure(s, model, targets, max(1, int(cfg.DecayShare*float64(steps))), cfg)
+	st := newStructure(s, model, targets, fall(cfg, steps), cfg)
 	if _, err := st.solve(s); err != nil {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (h *hook) Describe(v *train.Metrics) {
 	v.Spent, v.Target, v.Ratios, v.Kept = map[string]float64{}, map[string]float64{}, map[string]float64{}, map[string]int{}
 	for i, t := range st.targets {
 		v.Spent[MetricName(t.metric)] = st.spent[i]
-		v.Target[MetricName(t.metric)] = t.at(st.step-1, st.decay)
+		v.Target[MetricName(t.metric)] = t.at(st.step-1, st.fall)
 	}
 	for i := range st.groups {
 		g := &st.groups[i]

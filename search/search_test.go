@@ -313,7 +313,7 @@ func TestSolverRespectsMinimaAndDivisors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		st := newStructure(s, model, targets, 10, Default(NP))
+		st := newStructure(s, model, targets, phase{end: 10}, Default(NP))
 		for i := range st.groups {
 			st.groups[i].theta[0] = rng.Float64()
 			for e := range st.groups[i].c {
@@ -370,7 +370,7 @@ func TestBudgetGradientFallsWithEveryRatio(t *testing.T) {
 		t.Fatal(err)
 	}
 	targets, _ := resolve([]Budget{{Metric: cost.MACs, Share: 0.1}}, model.Full(), nil)
-	st := newStructure(s, model, targets, 1, Default(NP))
+	st := newStructure(s, model, targets, phase{end: 1}, Default(NP))
 	st.step = 1
 	for i := range st.groups {
 		for e := range st.groups[i].c {
@@ -388,6 +388,57 @@ func TestBudgetGradientFallsWithEveryRatio(t *testing.T) {
 	for i, v := range grad {
 		if !(v[0] < 0) {
 			t.Errorf("group %q: ∂budget/∂a = %v; removing more must cost less", st.groups[i].name, v)
+		}
+	}
+}
+
+func TestHeldStructureLearnsImportancesAlone(t *testing.T) {
+	g := network(t)
+	s, err := space.Find(g, space.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := cost.NewModel(g, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets, _ := resolve([]Budget{{Metric: cost.MACs, Share: 0.5}}, model.Full(), nil)
+	for _, m := range methods {
+		if m.learner == nil || m.learner == (untouched{}) {
+			continue
+		}
+		cfg := Default(NP)
+		cfg.Method = m.Name
+		st := newStructure(s, model, targets, phase{4, 10}, cfg)
+		rng := rand.New(rand.NewPCG(1, 2))
+		dm := make([][]float64, len(st.groups))
+		for i := range dm {
+			dm[i] = make([]float64, len(st.groups[i].c))
+		}
+		learned := func() (all []float64) {
+			for i := range st.groups {
+				all = append(all, st.groups[i].theta...)
+			}
+			return all
+		}
+		before := learned()
+		for step := range 6 {
+			for i := range dm {
+				for e := range dm[i] {
+					dm[i][e] = rng.NormFloat64()
+				}
+			}
+			if err := st.update(dm); err != nil {
+				t.Fatal(err)
+			}
+			if held := slices.Equal(learned(), before); held != (step < 4) {
+				t.Errorf("%s, step %d of a hold of 4: structure unmoved %t", m.Name, step, held)
+			}
+		}
+		for i := range st.groups {
+			if slices.Max(st.groups[i].c) == 0 {
+				t.Errorf("%s: group %q has learned no importance", m.Name, st.groups[i].name)
+			}
 		}
 	}
 }

@@ -19,7 +19,7 @@ type structure struct {
 	method  Method
 	model   *cost.Model
 	targets []target
-	decay   int // steps of the decay phase; afterwards depth groups are frozen
+	fall    phase // of the targets; afterwards depth groups are frozen
 	groups  []group
 
 	step     int     // steps taken
@@ -65,7 +65,7 @@ const (
 // settledRatio is what the final structure is made of: the mean of a over the refine phase. The ratios never come to rest, because the
 // budget's gradient comes and goes with every element that crosses the target; their last values are one draw of that noise.
 func (st *structure) settledRatio(g *group) float64 {
-	if n := st.step - st.decay; n > 0 && !g.frozen {
+	if n := st.step - st.fall.end; n > 0 && !g.frozen {
 		return g.sum / float64(n)
 	}
 	return g.a
@@ -80,12 +80,12 @@ func (st *structure) freeze(g *group) {
 	}
 }
 
-func newStructure(s *space.Space, model *cost.Model, targets []target, decay int, cfg Config) *structure {
+func newStructure(s *space.Space, model *cost.Model, targets []target, fall phase, cfg Config) *structure {
 	method, _ := lookupMethod(cfg.Method) // Check has found it
 	if method.learner == nil {
 		method.learner = untouched{}
 	}
-	st := &structure{cfg: cfg, method: method, model: model, targets: targets, decay: decay, spent: make([]float64, len(targets))}
+	st := &structure{cfg: cfg, method: method, model: model, targets: targets, fall: fall, spent: make([]float64, len(targets))}
 	for _, g := range s.Groups {
 		st.groups = append(st.groups, group{
 			name: g.Name, kind: g.Kind, l: g.Sharpness * cfg.Sharpness, min: minKeep(g),
@@ -179,7 +179,7 @@ func (st *structure) update(dm [][]float64) error {
 		if err := topk.Update(g.c, st.method.learner.observed(g), dm[i], cmp.Or(st.method.ranking, st.cfg.Importance), st.cfg.ImportanceDecay); err != nil {
 			return err
 		}
-		if g.frozen || !g.live {
+		if g.frozen || !g.live || st.step < st.fall.begin {
 			continue
 		}
 		for k := range gBudget[i] {
@@ -199,7 +199,7 @@ func (st *structure) update(dm [][]float64) error {
 func (st *structure) settle() (froze bool) {
 	for i := range st.groups {
 		g := &st.groups[i]
-		if st.step > st.decay {
+		if st.step > st.fall.end {
 			g.sum += g.a
 		}
 		if g.kind != space.Depth || g.frozen {
@@ -210,7 +210,7 @@ func (st *structure) settle() (froze bool) {
 			gone -= k
 		}
 		g.gone = goneDecay*g.gone + (1-goneDecay)*gone
-		if st.step >= st.decay {
+		if st.step >= st.fall.end {
 			st.freeze(g)
 			froze = true
 		}
@@ -236,7 +236,7 @@ func (st *structure) budgetGradient() ([][]float64, error) {
 		}
 		spent := t.eval(st.model, st.hard, st.grad)
 		st.spent[b] = spent
-		if spent <= t.at(st.step, st.decay) {
+		if spent <= t.at(st.step, st.fall) {
 			continue
 		}
 		for i := range st.groups {
