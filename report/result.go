@@ -143,7 +143,7 @@ func (r *SearchResult) check() error {
 			return fmt.Errorf("%q is negative", c.name)
 		}
 	}
-	if l := r.Latency; l != nil && (l.Before < 0 || l.After < 0 || l.Target < 0 || l.Divisor < 0) {
+	if l := r.Latency; l != nil && (l.Before < 0 || l.After < 0 || l.Again < 0 || l.Target < 0 || l.Divisor < 0) {
 		return errors.New("a negative latency or divisor")
 	}
 	for _, l := range r.Layers {

@@ -16,10 +16,15 @@ type Latency struct {
 	Before time.Duration `json:"before"`
 	After  time.Duration `json:"after"`
 	Target time.Duration `json:"target"`
+	// Again is the whole network's time beside the final measurement. Where it is far from Before, the machine was busy at one of the two.
+	Again time.Duration `json:"again,omitempty"`
 
 	// Divisor is what widths are multiples of because the clock found others to be slower; 0 where it did not, or where the space names divisors.
 	Divisor int `json:"divisor,omitempty"`
 }
+
+// Quiet tells whether the whole network took about the same time, within a quarter, before and after the search.
+func (l *Latency) Quiet() bool { return 4*l.Again <= 5*l.Before && 5*l.Again >= 4*l.Before }
 
 // clock is that of the latency budget, nil where there is none.
 func (st *structure) clock() *clock {
@@ -71,7 +76,7 @@ func (st *structure) solveTimed(ctx context.Context, g *ir.Graph, s *space.Space
 		}
 		// What counts is the time in relation to the whole network's, taken in turns; the clock's own is from before the search.
 		ratio := float64(times[1]) / float64(times[0])
-		l := &Latency{Before: t.clock.full, After: time.Duration(ratio * float64(t.clock.full)), Target: time.Duration(asked.final), Divisor: t.clock.divisor}
+		l := &Latency{Before: t.clock.full, After: time.Duration(ratio * float64(t.clock.full)), Target: time.Duration(asked.final), Again: times[0], Divisor: t.clock.divisor}
 		if bestTime == nil || better(l, bestTime) {
 			best, bestTime = sel, l
 		}

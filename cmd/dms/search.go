@@ -190,6 +190,10 @@ func (s *stage) search(ctx context.Context, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	if l := r.Latency; l != nil && !l.Quiet() {
+		s.c.say("warning: the whole network took %s before the search and %s after it; the machine was busy at one of the two, and the latencies may be wrong",
+			report.Duration(l.Before), report.Duration(l.Again))
+	}
 	result := report.NewSearchResult(r, s.cfg.Search.Budgets)
 	result.Score = &score
 	if result.Layers, err = layerCosts(s.graph, r.Graph); err != nil {
