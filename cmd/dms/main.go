@@ -108,7 +108,7 @@ func newRoot(c *console) *cobra.Command {
 
   MODEL   an .onnx file, or zoo:NAME[:k=v,...] such as zoo:resnet20 or zoo:mobilenetv2:width=1.5 ('dms zoo' lists them)
   DATA    cifar10:DIR, fashion-mnist:DIR, imagefolder:DIR, a path alone, or glyphs, which is drawn on the fly
-  BUDGET  macs=50%, macs=300M, params=1.2M, bytes=40%; several may be given`,
+  BUDGET  macs=50%, macs=300M, params=1.2M, bytes=40%, latency=3ms; several may be given`,
 		Example: `  dms demo
   dms inspect model.onnx
   dms search model.onnx --data cifar10:data/cifar-10 --budget macs=50% -o run
