@@ -122,7 +122,7 @@ func (c Config) Check() error {
 		{"balance", c.Balance >= 0 && c.Balance <= 1e6, "0 (off) or a number up to 1e6"},
 		{"balance_decay", c.BalanceDecay >= 0 && c.BalanceDecay < 1, "a number in [0, 1)"},
 		{"mu", c.Mu >= 0 && c.Mu <= 1e9, "a number from 0 to 1e9"},
-		{"hold_share", c.HoldShare >= 0 && c.HoldShare <= c.DecayShare, "a number from 0 to decay_share"},
+		{"hold_share", c.HoldShare >= 0 && c.HoldShare <= c.DecayShare, fmt.Sprintf("a number from 0 to decay_share, here %g", c.DecayShare)},
 		{"decay_share", c.DecayShare >= 0 && c.DecayShare <= 1, "a number in [0, 1]; 0 sets the budget from the first step"},
 		{"sharpness", c.Sharpness > 0 && c.Sharpness <= 1e3, "a number above 0, at most 1000"},
 		{"importance_decay", c.ImportanceDecay >= 0 && c.ImportanceDecay < 1, "a number in [0, 1)"},
