@@ -9,7 +9,9 @@ func Scaled(ds Dataset, side int) Dataset {
 	if h == side && w == side {
 		return ds
 	}
-	return scaled{ds, side, &sync.Pool{New: func() any { return &sheets{make([]uint8, h*w*c), picture{h, w, make([]uint8, 3*h*w)}, make([]uint8, 3*side*side)} }}}
+	return scaled{ds, side, &sync.Pool{New: func() any {
+		return &sheets{make([]uint8, h*w*c), picture{h, w, make([]uint8, 3*h*w)}, make([]uint8, 3*side*side)}
+	}}}
 }
 
 type scaled struct {
