@@ -365,12 +365,8 @@ func TestBudgetGradientFallsWithEveryRatio(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	model, err := cost.NewModel(g, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	targets, _ := resolve([]Budget{{Metric: cost.MACs, Share: 0.1}}, model.Full(), nil)
-	st := newStructure(s, model, targets, phase{end: 1}, Default(NP))
+	targets, _ := resolve([]Budget{{Metric: cost.MACs, Share: 0.1}}, model(t, g, s).Full(), nil)
+	st := newStructure(s, model(t, g, s), targets, phase{end: 1}, Default(NP))
 	st.step = 1
 	for i := range st.groups {
 		for e := range st.groups[i].c {
@@ -398,18 +394,14 @@ func TestHeldStructureLearnsImportancesAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	model, err := cost.NewModel(g, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	targets, _ := resolve([]Budget{{Metric: cost.MACs, Share: 0.5}}, model.Full(), nil)
+	targets, _ := resolve([]Budget{{Metric: cost.MACs, Share: 0.5}}, model(t, g, s).Full(), nil)
 	for _, m := range methods {
 		if m.learner == nil || m.learner == (untouched{}) {
 			continue
 		}
 		cfg := Default(NP)
 		cfg.Method = m.Name
-		st := newStructure(s, model, targets, phase{4, 10}, cfg)
+		st := newStructure(s, model(t, g, s), targets, phase{4, 10}, cfg)
 		rng := rand.New(rand.NewPCG(1, 2))
 		dm := make([][]float64, len(st.groups))
 		for i := range dm {
