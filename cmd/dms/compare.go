@@ -61,14 +61,14 @@ A plan:
       method: get
       rate: 0.002
 
-` + clockHelp + " It adds a column.",
+` + clockHelp + " It adds a column, and budgets of latency are met by it.",
 		Example: `  dms compare experiments/t1-resnet20.yaml -o t1
   dms compare plan.yaml -o run -j 1 --json`,
 		Args: arguments(1, "a PLAN"),
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&out, "out", "o", "", "folder of the results")
-	fl.IntVarP(&jobs, "jobs", "j", 0, "searches side by side (default: as many as there are cores)")
+	fl.IntVarP(&jobs, "jobs", "j", 0, "searches side by side (default: as many as there are cores; 1 where a budget is a latency)")
 	fl.StringVar(&timing, "clock", "", "a COMMAND that times the networks beside the original, in addition to this engine")
 	fl.BoolVar(&asJSON, "json", false, "print the table as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -186,6 +186,9 @@ func (p *comparison) open() error {
 			for i, m := range p.plan.methods {
 				cfg := m.cfg
 				cfg.Budgets, cfg.Train.Seed = []search.Budget{b}, seed
+				if cfg.Limits(cost.Latency) {
+					cfg.Train.Workers = 0 // the times are those of all cores, as in the table
+				}
 				cfg.Train.Normalize = normalization(cfg.Train.Normalize, graphs[i])
 				k := cell{Method: m.name, Model: models[i], Budget: b, Seed: seed, Search: cfg, graph: graphs[i]}
 				if p.plan.tune != nil {
@@ -199,13 +202,18 @@ func (p *comparison) open() error {
 		}
 	}
 	p.trials = make([]*report.Trial, len(p.cells))
+	var decides clock // times alone may be added later; what a structure was found by may not change
+	if p.timed() {
+		decides = p.clock
+	}
 	whole, err := json.Marshal(struct {
 		Model   modelSource   `json:"model"`
 		Teacher *modelSource  `json:"teacher,omitempty"`
 		Data    dataSource    `json:"data"`
 		Space   space.Options `json:"space"`
+		Clock   clock         `json:"clock,omitempty"`
 		Cells   []cell        `json:"cells"`
-	}{model, teacher, d.pinned(), p.plan.removable, p.cells})
+	}{model, teacher, d.pinned(), p.plan.removable, decides, p.cells})
 	if err != nil {
 		return err
 	}
@@ -226,7 +234,7 @@ func (p *comparison) open() error {
 	case err != nil:
 		return err
 	case string(old) != string(whole):
-		return withHint(fmt.Errorf("%s: it was begun with another plan, network or data", p.out), "give a new folder, or bring back what was changed")
+		return withHint(fmt.Errorf("%s: it was begun with another plan, network, data or clock", p.out), "give a new folder, or bring back what was changed")
 	}
 	return p.readTrials()
 }
@@ -264,7 +272,10 @@ func (p *comparison) run(ctx context.Context, jobs int) error {
 	if done := len(p.cells) - len(todo); done > 0 {
 		p.c.say("%d of %d cells were done before", done, len(p.cells))
 	}
-	if jobs == 0 {
+	switch {
+	case jobs == 0 && p.timed():
+		jobs = 1 // another search would be in the times
+	case jobs == 0:
 		jobs = runtime.GOMAXPROCS(0)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -304,12 +315,19 @@ feed:
 	return context.Cause(ctx)
 }
 
+// timed tells whether a budget of the plan is a latency.
+func (p *comparison) timed() bool {
+	return slices.ContainsFunc(p.plan.Budgets, func(b search.Budget) bool { return b.Metric == cost.Latency })
+}
+
 // try runs one cell and writes its files, the result last.
 func (p *comparison) try(ctx context.Context, k cell) (*report.Trial, error) {
 	start := time.Now()
-	r, err := dms.Search(ctx, k.graph, p.src, k.Search, search.Options{
-		Space: p.plan.removable,
-	})
+	opt := search.Options{Space: p.plan.removable}
+	if p.clock != nil {
+		opt.Clock = p.clock.measure
+	}
+	r, err := dms.Search(ctx, k.graph, p.src, k.Search, opt)
 	if err != nil {
 		return nil, err
 	}
