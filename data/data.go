@@ -41,8 +41,8 @@ type Source struct {
 
 // Options choose among what a data set offers. The zero value is the default.
 type Options struct {
-	Size     int    // imagefolder: side of the images in pixels; 0 is 224
-	Scale    int    // side that images of all other sets are scaled to; 0 leaves them as they are
+	Size     int    // side of the images in pixels; photos (imagefolder) are read at it, 0 is 224
+	Scale    bool   // images of other sets, which have one size, are scaled to Size as well, where that is not 0
 	Seed     uint64 // glyphs: which drawings; imagefolder: which photos of an unsplit folder are test samples
 	TrainLen int    // at most this many training samples; 0 is all. glyphs: exactly this many; 0 is 20,000
 	TestLen  int    // likewise for test samples; glyphs: 0 is 4,000
@@ -70,7 +70,7 @@ func Open(spec string, o Options) (*Source, error) {
 	if spec == "" {
 		return nil, fmt.Errorf("data: no data set named; want one of %s", known())
 	}
-	if o.Size < 0 || o.Size > maxSide || o.Scale < 0 || o.Scale > maxSide || o.TrainLen < 0 || o.TestLen < 0 {
+	if o.Size < 0 || o.Size > maxSide || o.TrainLen < 0 || o.TestLen < 0 {
 		return nil, fmt.Errorf("data: options %+v: want sizes that are not negative and images of at most %d pixels a side", o, maxSide)
 	}
 	f, path, err := choose(spec)
@@ -82,8 +82,8 @@ func Open(spec string, o Options) (*Source, error) {
 		return nil, fmt.Errorf("data: %s: %w", f.name, err)
 	}
 	src.Name = f.name
-	if o.Scale > 0 {
-		src.Train, src.Test = Scaled(src.Train, o.Scale), Scaled(src.Test, o.Scale)
+	if o.Scale && o.Size > 0 {
+		src.Train, src.Test = scaleTo(src.Train, o.Size), scaleTo(src.Test, o.Size)
 	}
 	if o.TrainLen > 0 {
 		src.Train = Subset(src.Train, o.TrainLen)

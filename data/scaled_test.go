@@ -22,10 +22,10 @@ func TestScaledResamplesWholeImages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if Scaled(ds, 4) != Dataset(ds) {
+		if scaleTo(ds, 4) != Dataset(ds) {
 			t.Errorf("%d channels: images of the size asked for are wrapped", c)
 		}
-		large := Scaled(ds, 12)
+		large := scaleTo(ds, 12)
 		if h, w, k := large.Shape(); h != 12 || w != 12 || k != c || large.Len() != 2 {
 			t.Fatalf("%d channels: %d images of (%d, %d, %d), want 2 of (12, 12, %d)", c, large.Len(), h, w, k, c)
 		}
@@ -53,7 +53,7 @@ func TestScaledResamplesWholeImages(t *testing.T) {
 
 func TestOpenScales(t *testing.T) {
 	dir := folder(t, "data_batch_1.bin", string(cifarFile(3)), "test_batch.bin", string(cifarFile(2)))
-	src, err := Open(dir, Options{Size: 224, Scale: 48, TrainLen: 2})
+	src, err := Open(dir, Options{Size: 48, Scale: true, TrainLen: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +61,11 @@ func TestOpenScales(t *testing.T) {
 		if h, w, c := ds.Shape(); h != 48 || w != 48 || c != 3 || ds.Len() != 2 {
 			t.Errorf("%d images of (%d, %d, %d), want 2 of (48, 48, 3)", ds.Len(), h, w, c)
 		}
+	}
+	if as, err := Open(dir, Options{Size: 48}); err != nil {
+		t.Error(err)
+	} else if h, _, _ := as.Train.Shape(); h != 32 {
+		t.Errorf("unasked, images of 32 pixels became %d", h)
 	}
 	if _, label := sample(t, src.Train, 1); label != 3 {
 		t.Errorf("sample 1 has label %d, want 3", label)

@@ -117,9 +117,12 @@ func build(spec string, blank bool) (*ir.Graph, error) {
 	if err != nil {
 		return nil, fmt.Errorf("zoo: %s: %w", all[i].Name, err)
 	}
-	for key, given := range map[string]bool{"shortcut": o.Shortcut != "", "stem": o.Stem != 0} {
-		if given && all[i].own != key {
-			return nil, fmt.Errorf("zoo: %s: setting %s: this network does not have it", all[i].Name, key)
+	for _, special := range []struct {
+		key   string
+		given bool
+	}{{"shortcut", o.Shortcut != ""}, {"stem", o.Stem != 0}} {
+		if special.given && all[i].own != special.key {
+			return nil, fmt.Errorf("zoo: %s: setting %s: this network does not have it", all[i].Name, special.key)
 		}
 	}
 	o.blank = blank

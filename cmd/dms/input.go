@@ -239,7 +239,7 @@ func (s dataSource) open(g *ir.Graph) (*data.Source, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	o := data.Options{Size: s.Size, Scale: s.Size, Seed: s.Seed, TrainLen: s.Train, TestLen: s.Test}
+	o := data.Options{Size: s.Size, Scale: s.Size > 0, Seed: s.Seed, TrainLen: s.Train, TestLen: s.Test}
 	if in := g.Inputs; o.Size == 0 && len(in) > 0 && len(in[0].Shape) == 4 && in[0].Shape[2].Known() {
 		o.Size = in[0].Shape[2].Size
 	}
