@@ -211,10 +211,11 @@ func flagError(err error) error {
 	return err
 }
 
-// clip is text from outside, short enough for a message and without what would disturb a terminal.
+// clip is text from outside, short enough for a message and without what would disturb a terminal. In quotes where one would not see it
+// otherwise.
 func clip(text string) string {
 	text = shorten(text, 60)
-	if quoted := strconv.Quote(text); quoted != `"`+text+`"` {
+	if quoted := strconv.Quote(text); quoted != `"`+text+`"` || text == "" || text != strings.TrimSpace(text) {
 		return quoted
 	}
 	return text

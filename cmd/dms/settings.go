@@ -217,13 +217,19 @@ func merge(values map[string]any, dst any) error {
 	return nil
 }
 
-// few joins the first of many.
+// few joins the first of many, as many as a message has room for.
 func few(texts []string, between string) string {
-	const most = 8
-	if more := len(texts) - most; more > 0 {
-		return strings.Join(texts[:most], between) + fmt.Sprintf(" and %d more", more)
+	const most, room = 8, 600 // texts and bytes; the first is always there
+	n, size := 0, 0
+	for n < min(most, len(texts)) && (n == 0 || size+len(texts[n]) <= room) {
+		size += len(texts[n]) + len(between)
+		n++
 	}
-	return strings.Join(texts, between)
+	joined := strings.Join(texts[:n], between)
+	if more := len(texts) - n; more > 0 {
+		return joined + fmt.Sprintf(" and %d more", more)
+	}
+	return joined
 }
 
 // merger collects what is wrong with settings.
