@@ -25,8 +25,23 @@ type Trial struct {
 	Steps     int     `json:"steps"`   // of the search
 	Seconds   float64 `json:"seconds"` // of the search, beside whatever else ran
 	TuneSteps int     `json:"tune_steps,omitempty"`
-	LatencyMS float64 `json:"latency_ms,omitempty"` // of one sample in this engine; 0 when not measured
-	ClockMS   float64 `json:"clock_ms,omitempty"`   // the same by a program of the user's
+	Latency   Timing  `json:"latency,omitzero"` // in this engine; zero when not measured
+	Clock     Timing  `json:"clock,omitzero"`   // the same by a program of the user's
+}
+
+// Timing is how long one sample takes, in milliseconds: medians of inferences in the original network and in the trial's own, taken in turns.
+// The two belong together. A machine is faster at one time than at another, so the times of two trials compare by their shares alone.
+type Timing struct {
+	Original float64 `json:"original_ms"`
+	Own      float64 `json:"own_ms"`
+}
+
+// Share is the trial's time in relation to the original's, 0 when not measured.
+func (t Timing) Share() float64 {
+	if t.Original == 0 {
+		return 0
+	}
+	return t.Own / t.Original
 }
 
 // Standings set methods beside each other: the network all started from, and every trial.
@@ -51,8 +66,8 @@ type Place struct {
 	ParamsShare float64 `json:"params_share"`
 	Steps       float64 `json:"steps"`
 	Seconds     float64 `json:"seconds"`
-	LatencyMS   float64 `json:"latency_ms,omitempty"`
-	ClockMS     float64 `json:"clock_ms,omitempty"`
+	Latency     Timing  `json:"latency,omitzero"` // the original's is the median over all trials, and the own one its mean share of that
+	Clock       Timing  `json:"clock,omitzero"`
 	Best        bool    `json:"best"` // highest mean of its budget
 	Tied        bool    `json:"tied"` // within one standard deviation of the best, the larger of the two
 }
@@ -117,8 +132,8 @@ func (s *Standings) place(trials []Trial) Place {
 	if len(trials) > 1 {
 		p.Std = math.Sqrt(squares / float64(len(trials)-1))
 	}
-	p.LatencyMS = meanOfMeasured(trials, func(t Trial) float64 { return t.LatencyMS })
-	p.ClockMS = meanOfMeasured(trials, func(t Trial) float64 { return t.ClockMS })
+	p.Latency = s.timing(trials, latencyOf)
+	p.Clock = s.timing(trials, clockOf)
 	if o := s.Original.Cost; o.MACs > 0 {
 		p.MACsShare = p.MACs / float64(o.MACs)
 	}
@@ -128,15 +143,40 @@ func (s *Standings) place(trials []Trial) Place {
 	return p
 }
 
-// meanOfMeasured leaves out what is 0; 0 where everything is.
-func meanOfMeasured(trials []Trial, of func(Trial) float64) float64 {
+func latencyOf(t Trial) Timing { return t.Latency }
+func clockOf(t Trial) Timing   { return t.Clock }
+
+// timing brings the times of some trials to one speed of the machine: that of the median measurement of the original. Trials without a
+// measurement do not count; zero where none has one.
+func (s *Standings) timing(some []Trial, of func(Trial) Timing) Timing {
+	t := s.itself(of)
 	sum, n := 0.0, 0
-	for _, t := range trials {
-		if v := of(t); v > 0 {
-			sum, n = sum+v, n+1
+	for _, one := range some {
+		if share := of(one).Share(); share > 0 {
+			sum, n = sum+share, n+1
 		}
 	}
-	return sum / float64(max(1, n))
+	if n == 0 {
+		return Timing{}
+	}
+	t.Own *= sum / float64(n)
+	return t
+}
+
+// itself is the original beside itself: the median over all trials of what it took beside them, zero where nothing was timed.
+func (s *Standings) itself(of func(Trial) Timing) Timing {
+	var times []float64
+	for _, t := range s.Trials {
+		if ms := of(t).Original; ms > 0 {
+			times = append(times, ms)
+		}
+	}
+	if len(times) == 0 {
+		return Timing{}
+	}
+	slices.Sort(times)
+	ms := times[len(times)/2]
+	return Timing{Original: ms, Own: ms}
 }
 
 // markBest marks the best of the places of one budget, every one of them where several have the same mean, and what lies within spread.
@@ -167,25 +207,34 @@ func (p Place) mark() string {
 
 // Table is the standings for people, the original first. The column of the clock stands there when something was timed by it.
 func (s *Standings) Table() *Table {
-	t := &Table{Title: s.Title, Columns: []string{"budget", "method", "top-1", "", "±", "seeds", "MACs", "params", "", "steps", "time", "latency"}}
+	t := &Table{Title: s.Title, Columns: []string{"budget", "method", "top-1", "", "±", "seeds", "MACs", "params", "", "steps", "time", "latency", ""}}
 	o, places := s.Original, s.Places()
-	clocked := o.ClockMS > 0 || slices.ContainsFunc(places, func(p Place) bool { return p.ClockMS > 0 })
-	if clocked {
-		t.Columns = append(t.Columns, "clock")
+	clock := s.itself(clockOf)
+	if clock.Own > 0 {
+		t.Columns = append(t.Columns, "clock", "")
 	}
-	add := func(clock float64, row ...string) {
-		if clocked {
-			row = append(row, latency(clock))
+	add := func(latency, clocked Timing, row ...string) {
+		row = append(row, latency.cells()...)
+		if clock.Own > 0 {
+			row = append(row, clocked.cells()...)
 		}
 		t.Add(row...)
 	}
-	add(o.ClockMS, notMeasured, "original", hundredths(o.Top1, o.Total > 0), "", notMeasured, notMeasured, Percent(share(o.MACs, o.MACs)),
-		Count(o.Params), Percent(share(o.Params, o.Params)), notMeasured, notMeasured, latency(o.LatencyMS))
+	add(s.itself(latencyOf), clock, notMeasured, "original", hundredths(o.Top1, o.Total > 0), "", notMeasured, notMeasured,
+		Percent(share(o.MACs, o.MACs)), Count(o.Params), Percent(share(o.Params, o.Params)), notMeasured, notMeasured)
 	for _, p := range places {
-		add(p.ClockMS, p.Budget, p.Method, hundredths(p.Top1, true), p.mark(), hundredths(p.Std, p.Seeds > 1), strconv.Itoa(p.Seeds), Percent(p.MACsShare),
-			Count(int64(math.Round(p.Params))), Percent(p.ParamsShare), number(p.Steps), Duration(seconds(p.Seconds)), latency(p.LatencyMS))
+		add(p.Latency, p.Clock, p.Budget, p.Method, hundredths(p.Top1, true), p.mark(), hundredths(p.Std, p.Seeds > 1), strconv.Itoa(p.Seeds),
+			Percent(p.MACsShare), Count(int64(math.Round(p.Params))), Percent(p.ParamsShare), number(p.Steps), Duration(seconds(p.Seconds)))
 	}
 	return t
+}
+
+// cells are a timing in a table: the time and its share of the original's.
+func (t Timing) cells() []string {
+	if t.Original == 0 {
+		return []string{notMeasured, ""}
+	}
+	return []string{Duration(seconds(t.Own / 1000)), Percent(t.Share())}
 }
 
 // hundredths writes a share in percent with two decimals: differences between methods are small.
@@ -194,13 +243,6 @@ func hundredths(v float64, measured bool) string {
 		return notMeasured
 	}
 	return fmt.Sprintf("%.2f%%", 100*v)
-}
-
-func latency(ms float64) string {
-	if ms == 0 {
-		return notMeasured
-	}
-	return Duration(seconds(ms / 1000))
 }
 
 func seconds(v float64) time.Duration { return time.Duration(v * float64(time.Second)) }
@@ -265,23 +307,23 @@ func markdown(s string) string {
 // WriteCSV writes the places as numbers without units, shares in [0, 1], the original first.
 func (s *Standings) WriteCSV(w io.Writer) error {
 	c := csv.NewWriter(w)
-	rows := [][]string{{"budget", "method", "top1", "top1_std", "top1_min", "top1_max", "seeds", "macs", "macs_share", "params", "params_share", "steps", "seconds", "latency_ms", "clock_ms", "mark"}}
+	rows := [][]string{{"budget", "method", "top1", "top1_std", "top1_min", "top1_max", "seeds", "macs", "macs_share", "params", "params_share", "steps", "seconds", "latency_ms", "latency_share", "clock_ms", "clock_share", "mark"}}
 	full := func(v float64, measured bool) string {
 		if !measured {
 			return ""
 		}
 		return strconv.FormatFloat(v, 'g', 10, 64)
 	}
+	timed := func(t Timing) []string { return []string{full(t.Own, t.Own > 0), full(t.Share(), t.Own > 0)} }
 	o := s.Original
 	top1 := full(o.Top1, o.Total > 0)
-	rows = append(rows, []string{"", "original", top1, "", top1, top1, "", full(float64(o.MACs), true), "1", full(float64(o.Params), true), "1", "", "",
-		full(o.LatencyMS, o.LatencyMS > 0), full(o.ClockMS, o.ClockMS > 0), ""})
+	rows = append(rows, slices.Concat([]string{"", "original", top1, "", top1, top1, "", full(float64(o.MACs), true), "1", full(float64(o.Params), true), "1", "", ""},
+		timed(s.itself(latencyOf)), timed(s.itself(clockOf)), []string{""}))
 	for _, p := range s.Places() {
-		rows = append(rows, []string{
+		rows = append(rows, slices.Concat([]string{
 			clean(p.Budget), clean(p.Method), full(p.Top1, true), full(p.Std, p.Seeds > 1), full(p.Min, true), full(p.Max, true), strconv.Itoa(p.Seeds),
 			full(p.MACs, true), full(p.MACsShare, true), full(p.Params, true), full(p.ParamsShare, true), full(p.Steps, true), full(p.Seconds, true),
-			full(p.LatencyMS, p.LatencyMS > 0), full(p.ClockMS, p.ClockMS > 0), p.mark(),
-		})
+		}, timed(p.Latency), timed(p.Clock), []string{p.mark()}))
 	}
 	return c.WriteAll(rows)
 }
@@ -292,11 +334,13 @@ func (s *Standings) WriteJSON(w io.Writer) error {
 	if places == nil {
 		places = []Place{}
 	}
+	original := s.Original
+	original.Latency, original.Clock = s.itself(latencyOf), s.itself(clockOf)
 	return writeJSON(w, struct {
 		Title    string  `json:"title,omitempty"`
 		Legend   string  `json:"legend"`
 		Original Trial   `json:"original"`
 		Places   []Place `json:"places"`
 		Trials   []Trial `json:"trials"`
-	}{s.Title, legend, s.Original, places, s.Trials})
+	}{s.Title, legend, original, places, s.Trials})
 }

@@ -18,12 +18,12 @@ import (
 func trial(method, budget string, seed uint64, top1 float64, macs int64) Trial {
 	correct := int(math.Round(10 * top1))
 	return Trial{Method: method, Budget: budget, Seed: seed, Top1: float64(correct) / 1000, Correct: correct, Total: 1000,
-		Cost: cost.Cost{MACs: macs, Params: macs / 10, Bytes: macs}, Steps: 400, Seconds: 30, LatencyMS: 0.5}
+		Cost: cost.Cost{MACs: macs, Params: macs / 10, Bytes: macs}, Steps: 400, Seconds: 30, Latency: Timing{Original: 1, Own: 0.5}}
 }
 
 // contest has three methods, two budgets and, by budget, a clear winner or one that is within spread of another.
 func contest() *Standings {
-	s := &Standings{Title: "resnet | small", Original: Trial{Method: "original", Top1: 0.9, Correct: 900, Total: 1000, Cost: cost.Cost{MACs: 1000, Params: 100, Bytes: 1000}, LatencyMS: 1}}
+	s := &Standings{Title: "resnet | small", Original: Trial{Method: "original", Top1: 0.9, Correct: 900, Total: 1000, Cost: cost.Cost{MACs: 1000, Params: 100, Bytes: 1000}}}
 	for seed, v := range [][6]float64{{80, 81, 60, 70, 50, 40}, {82, 81.5, 61, 71, 50, 41}, {84, 82.5, 62, 72, 50, 42}} {
 		seed := uint64(seed + 1)
 		s.Trials = append(s.Trials,
@@ -47,7 +47,7 @@ func TestPlacesAreMeansWithTheirSpread(t *testing.T) {
 	if math.Abs(p.Top1-0.82) > 1e-12 || math.Abs(p.Std-0.02) > 1e-12 || p.Min != 0.8 || p.Max != 0.84 || p.Seeds != 3 {
 		t.Errorf("got %+v", p)
 	}
-	if p.MACs != 700 || math.Abs(p.MACsShare-0.7) > 1e-12 || p.Params != 70 || p.Steps != 400 || p.Seconds != 30 || p.LatencyMS != 0.5 {
+	if p.MACs != 700 || math.Abs(p.MACsShare-0.7) > 1e-12 || p.Params != 70 || p.Steps != 400 || p.Seconds != 30 || p.Latency != (Timing{1, 0.5}) {
 		t.Errorf("got %+v", p)
 	}
 }
@@ -55,9 +55,9 @@ func TestPlacesAreMeansWithTheirSpread(t *testing.T) {
 func TestPlacesOfOneSeedHaveNoSpreadAndEqualOnesAreAllBest(t *testing.T) {
 	s := &Standings{Original: Trial{Cost: cost.Cost{MACs: 1000, Params: 100}}, Trials: []Trial{
 		trial("a", "macs=50%", 1, 70, 500), trial("b", "macs=50%", 1, 70, 500), trial("c", "macs=50%", 1, 69.9, 500)}}
-	s.Trials[0].LatencyMS = 0
+	s.Trials[0].Latency = Timing{}
 	p := s.Places()
-	if len(p) != 3 || p[0].Std != 0 || !p[0].Best || !p[1].Best || p[2].Best || p[2].Tied || p[0].LatencyMS != 0 {
+	if len(p) != 3 || p[0].Std != 0 || !p[0].Best || !p[1].Best || p[2].Best || p[2].Tied || p[0].Latency != (Timing{}) {
 		t.Errorf("got %+v", p)
 	}
 	var b strings.Builder
@@ -65,13 +65,30 @@ func TestPlacesOfOneSeedHaveNoSpreadAndEqualOnesAreAllBest(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `budget    method     top-1     ±  seeds    MACs  params          steps    time  latency
-–         original       –     –      –  100.0%     100  100.0%      –       –        –
+–         original       –     –      –  100.0%     100  100.0%      –       –  1.00 ms  100.0%
 macs=50%  a         70.00%  *  –      1   50.0%      50   50.0%    400  30.0 s        –
-macs=50%  b         70.00%  *  –      1   50.0%      50   50.0%    400  30.0 s   500 µs
-macs=50%  c         69.90%     –      1   50.0%      50   50.0%    400  30.0 s   500 µs
+macs=50%  b         70.00%  *  –      1   50.0%      50   50.0%    400  30.0 s   500 µs   50.0%
+macs=50%  c         69.90%     –      1   50.0%      50   50.0%    400  30.0 s   500 µs   50.0%
 ` + legend + "\n"
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+func TestTimesOfDifferentHoursCompareByTheirShares(t *testing.T) {
+	s := contest()
+	for i := range s.Trials {
+		speed := []float64{1, 1.5, 3}[s.Trials[i].Seed-1]
+		s.Trials[i].Latency = Timing{Original: speed, Own: speed * 0.6}
+		if s.Trials[i].Method == "c" {
+			s.Trials[i].Latency.Own = speed * []float64{0.3, 0.4, 0.5}[s.Trials[i].Seed-1]
+		}
+	}
+	s.Trials[0].Latency = Timing{} // one that was not timed
+	for i, want := range []float64{0.9, 0.9, 0.6} {
+		if p := s.Places()[i]; p.Latency.Original != 1.5 || math.Abs(p.Latency.Own-want) > 1e-12 {
+			t.Errorf("%s: got %+v, want %v of 1.5 ms", p.Method, p.Latency, want)
+		}
 	}
 }
 
@@ -112,10 +129,10 @@ func TestStandingsAsCSVAndJSONHoldTheNumbers(t *testing.T) {
 	if err != nil || len(rows) != 8 {
 		t.Fatalf("%d rows (%v), want a head, the original and six", len(rows), err)
 	}
-	if got := strings.Join(rows[1], ","); got != ",original,0.9,,0.9,0.9,,1000,1,100,1,,,1,," {
+	if got := strings.Join(rows[1], ","); got != ",original,0.9,,0.9,0.9,,1000,1,100,1,,,1,1,,," {
 		t.Errorf("got %s", got)
 	}
-	if got := strings.Join(rows[2], ","); got != "macs=70%,b,0.82,0.02,0.8,0.84,3,700,0.7,70,0.7,400,30,0.5,,*" {
+	if got := strings.Join(rows[2], ","); got != "macs=70%,b,0.82,0.02,0.8,0.84,3,700,0.7,70,0.7,400,30,0.5,0.5,,,*" {
 		t.Errorf("got %s", got)
 	}
 	b.Reset()
@@ -131,7 +148,7 @@ func TestStandingsAsCSVAndJSONHoldTheNumbers(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Places) != 6 || len(got.Trials) != 18 || got.Trials[17] != s.Trials[17] || got.Original != s.Original || !got.Places[0].Best {
+	if len(got.Places) != 6 || len(got.Trials) != 18 || got.Trials[17] != s.Trials[17] || got.Original.Cost != s.Original.Cost || got.Original.Latency != (Timing{1, 1}) || !got.Places[0].Best {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -372,6 +372,34 @@ func (p *comparison) write(k cell, t *report.Trial) error {
 // latencyRounds is how many inferences a latency is the median of.
 const latencyRounds = 31
 
+// time measures what of a cell's latencies is missing, in turns with the original, and keeps it.
+func (p *comparison) time(ctx context.Context, k cell, t *report.Trial) error {
+	here, byClock := t.Latency == report.Timing{}, t.Clock == report.Timing{} && p.clock != nil
+	if !here && !byClock {
+		return nil
+	}
+	g, err := onnx.ReadFile(p.path(k, ".onnx"))
+	if err != nil {
+		return err
+	}
+	ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
+	if here {
+		times, err := train.Latencies([]*ir.Graph{p.graph, g}, p.src.Test, 1, latencyRounds, 0)
+		if err != nil {
+			return err
+		}
+		t.Latency = report.Timing{Original: ms(times[0]), Own: ms(times[1])}
+	}
+	if byClock {
+		times, err := p.clock.measure(ctx, p.graph, g)
+		if err != nil {
+			return err
+		}
+		t.Clock = report.Timing{Original: ms(times[0]), Own: ms(times[1])}
+	}
+	return p.write(k, t)
+}
+
 // publish measures latencies, one network at a time and not beside searches, and writes the tables.
 func (p *comparison) publish(ctx context.Context, asJSON bool) error {
 	s := &report.Standings{Title: cmp.Or(p.plan.Title, modelName(p.plan.Model))}
@@ -380,10 +408,6 @@ func (p *comparison) publish(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	s.Original = report.Trial{Method: "original", Cost: full}
-	original, err := train.Latency(p.graph, p.src.Test, 1, latencyRounds, 0)
-	if err != nil {
-		return err
-	}
 	if p.plan.Pipeline != string(search.NP) {
 		score, err := dms.Evaluate(ctx, p.graph, p.src, p.cells[0].Search.Train)
 		if err != nil {
@@ -391,45 +415,11 @@ func (p *comparison) publish(ctx context.Context, asJSON bool) error {
 		}
 		s.Original.Top1, s.Original.Correct, s.Original.Total = score.Top1, score.Correct, score.Total
 	}
-	ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
-	s.Original.LatencyMS = ms(original)
-	// Each network runs in turns with the original, and what is kept is the ratio: a machine is faster at one time than at another.
-	latency := func(g *ir.Graph) (float64, error) {
-		times, err := train.Latencies([]*ir.Graph{p.graph, g}, p.src.Test, 1, latencyRounds, 0)
-		if err != nil {
-			return 0, err
-		}
-		return ms(original) * float64(times[1]) / float64(times[0]), nil
-	}
-	var originals []float64 // its times, taken in turns with those of the others
 	for i, t := range p.trials {
-		if t.LatencyMS == 0 || t.ClockMS == 0 && p.clock != nil {
-			g, err := onnx.ReadFile(p.path(p.cells[i], ".onnx"))
-			if err != nil {
-				return err
-			}
-			if t.LatencyMS == 0 {
-				if t.LatencyMS, err = latency(g); err != nil {
-					return err
-				}
-			}
-			if p.clock != nil {
-				times, err := p.clock.measure(ctx, p.graph, g)
-				if err != nil {
-					return err
-				}
-				originals = append(originals, ms(times[0]))
-				t.ClockMS = ms(times[1])
-			}
-			if err := p.write(p.cells[i], t); err != nil {
-				return err
-			}
+		if err := p.time(ctx, p.cells[i], t); err != nil {
+			return err
 		}
 		s.Trials = append(s.Trials, *t)
-	}
-	if len(originals) > 0 {
-		slices.Sort(originals)
-		s.Original.ClockMS = originals[len(originals)/2]
 	}
 	for name, write := range map[string]func(io.Writer) error{
 		"table.txt": s.WriteText, "table.md": s.WriteMarkdown, "table.csv": s.WriteCSV, "table.json": s.WriteJSON, "plot.png": s.WritePlot,
