@@ -177,11 +177,14 @@ func amount(c cost.Cost, k cost.Metric) int64 {
 }
 
 // phase is a range of steps.
-type phase struct{ begin, end int }
+type phase struct {
+	begin, end int
+	sudden     bool // no fall: the budget is the target from the first step of the phase
+}
 
 // fall is the phase of a search in which the target falls from the full cost to the budget.
 func fall(cfg Config, steps int) phase {
-	return phase{int(cfg.HoldShare * float64(steps)), max(1, int(cfg.DecayShare*float64(steps)))}
+	return phase{int(cfg.HoldShare * float64(steps)), max(1, int(cfg.DecayShare*float64(steps))), cfg.SuddenBudget}
 }
 
 // at is the target of the schedule at a step, x being the part of the fall that has passed: r_full^(1−x) · r_final^x, r_full before and r_final after it
@@ -192,6 +195,9 @@ func (t target) at(step int, fall phase) float64 {
 	}
 	if step < fall.begin {
 		return float64(t.full)
+	}
+	if fall.sudden {
+		return float64(t.final)
 	}
 	x := float64(step-fall.begin) / float64(fall.end-fall.begin)
 	return math.Exp((1-x)*math.Log(float64(t.full)) + x*math.Log(float64(t.final)))

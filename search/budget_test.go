@@ -75,10 +75,10 @@ func TestScheduleFallsExponentiallyFromFullToFinal(t *testing.T) {
 		step int
 		want float64
 	}{
-		{phase{0, 10}, 0, 1600}, {phase{0, 10}, 5, 800}, {phase{0, 10}, 10, 400}, {phase{0, 10}, 11, 400},
-		{phase{4, 10}, 3, 1600}, {phase{4, 10}, 4, 1600}, {phase{4, 10}, 7, 800}, {phase{4, 10}, 10, 400},
-		{phase{10, 10}, 9, 1600}, {phase{10, 10}, 10, 400}, // all at once
-		{phase{0, 1}, 1, 400}, // the budget from the first step
+		{phase{begin: 0, end: 10}, 0, 1600}, {phase{begin: 0, end: 10}, 5, 800}, {phase{begin: 0, end: 10}, 10, 400}, {phase{begin: 0, end: 10}, 11, 400},
+		{phase{begin: 4, end: 10}, 3, 1600}, {phase{begin: 4, end: 10}, 4, 1600}, {phase{begin: 4, end: 10}, 7, 800}, {phase{begin: 4, end: 10}, 10, 400},
+		{phase{begin: 10, end: 10}, 9, 1600}, {phase{begin: 10, end: 10}, 10, 400},
+		{phase{begin: 0, end: 10, sudden: true}, 0, 400}, {phase{begin: 4, end: 10, sudden: true}, 3, 1600}, {phase{begin: 4, end: 10, sudden: true}, 4, 400},
 	} {
 		if got := v.at(c.step, c.fall); math.Abs(got-c.want) > 1e-9*c.want {
 			t.Errorf("target at step %d of a fall from %d to %d = %v, want %v", c.step, c.fall.begin, c.fall.end, got, c.want)

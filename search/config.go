@@ -42,9 +42,15 @@ type Config struct {
 	HoldShare float64 `json:"hold_share"`
 	// DecayShare is the part of the steps at whose end the target has come down to the budget; the rest refines.
 	DecayShare float64 `json:"decay_share"`
+	// SuddenBudget makes the budget the target from the first step instead of letting the target fall to it. What else DecayShare ends stays: from
+	// there on blocks are frozen and ratios averaged.
+	SuddenBudget bool `json:"sudden_budget"`
+	// FreeBlocks lets blocks learn to the end; otherwise those that the search has settled on doing without are frozen with the end of DecayShare.
+	FreeBlocks bool `json:"free_blocks"`
 	// Sharpness multiplies L of every group.
 	Sharpness float64 `json:"sharpness"`
-	// Importance is the criterion by which elements are ranked, one of topk's names.
+	// Importance is the criterion by which elements are ranked, one of topk's names. With "magnitude" blocks are ranked by the default, for they have no
+	// axis of a weight.
 	Importance string `json:"importance"`
 	// ImportanceDecay is the decay of its moving average.
 	ImportanceDecay float64 `json:"importance_decay"`
@@ -72,11 +78,13 @@ type Config struct {
 	Train train.Config `json:"train"`
 }
 
+const defaultImportance = "rise" // docs/decisions/0013-rise.md
+
 // Default is the configuration of a pipeline that has been measured to work without tuning.
 func Default(p Pipeline) Config {
 	c := Config{
 		Pipeline: p, Method: methods[0].Name, Rank: true, Logit: 3, Temperature: 0.1, Sparsity: 1e-3, Structures: 200, Rate: 0.005, Balance: 2, BalanceDecay: 0.97, Mu: 1, DecayShare: 0.8, Sharpness: 1,
-		Importance: "rise", ImportanceDecay: 0.99, Recalibrate: 200, Train: train.Default(),
+		Importance: defaultImportance, ImportanceDecay: 0.99, Recalibrate: 200, Train: train.Default(),
 	}
 	switch p {
 	case NP:
@@ -87,6 +95,18 @@ func Default(p Pipeline) Config {
 		c.Train.Steps = 400
 	}
 	return c
+}
+
+// Steps is how many batches a search goes through forward and backward, for a training set of n samples.
+func (c Config) Steps(n int) int {
+	switch m, _ := lookupMethod(c.Method); {
+	case m.evolves:
+		return c.Structures * zicoBatches
+	case m.stepless():
+		return 0
+	default:
+		return c.Train.StepsFor(n)
+	}
 }
 
 // Limits tells whether one of the budgets is of a metric.
@@ -107,11 +127,8 @@ func (c Config) Check() error {
 	if m, _ := lookupMethod(c.Method); m.sparse && c.Pipeline == PMinus {
 		return fmt.Errorf("search: method %s trains the weights, which pipeline p- leaves as they are; use p or np", c.Method)
 	}
-	switch k, err := topk.Lookup(c.Importance); {
-	case err != nil:
+	if _, err := topk.Lookup(c.Importance); err != nil {
 		return fmt.Errorf("search: setting importance: %w", err)
-	case k.Signal == topk.Weight:
-		return fmt.Errorf("search: setting importance: %q ranks by weights alone, which needs no search; use one that follows the loss", c.Importance)
 	}
 	for _, v := range []struct {
 		name   string
@@ -123,7 +140,7 @@ func (c Config) Check() error {
 		{"balance_decay", c.BalanceDecay >= 0 && c.BalanceDecay < 1, "a number in [0, 1)"},
 		{"mu", c.Mu >= 0 && c.Mu <= 1e9, "a number from 0 to 1e9"},
 		{"hold_share", c.HoldShare >= 0 && c.HoldShare <= c.DecayShare, fmt.Sprintf("a number from 0 to decay_share, here %g", c.DecayShare)},
-		{"decay_share", c.DecayShare >= 0 && c.DecayShare <= 1, "a number in [0, 1]; 0 sets the budget from the first step"},
+		{"decay_share", c.DecayShare >= 0 && c.DecayShare <= 1, "a number in [0, 1]"},
 		{"sharpness", c.Sharpness > 0 && c.Sharpness <= 1e3, "a number above 0, at most 1000"},
 		{"importance_decay", c.ImportanceDecay >= 0 && c.ImportanceDecay < 1, "a number in [0, 1)"},
 		{"start", c.Start >= 0 && c.Start <= 1, "a number in [0, 1]"},

@@ -50,5 +50,5 @@ func lookupMethod(name string) (Method, error) {
 	return Method{}, fmt.Errorf("search: setting method: unknown method %q; known are %s", name, strings.Join(names, ", "))
 }
 
-// Stepless tells whether the method takes no step: its result follows from the weights and the seed.
-func (m Method) Stepless() bool { return m.evolves || m.score != nil && !m.sparse }
+// stepless tells whether the method does not go through the step loop.
+func (m Method) stepless() bool { return m.evolves || m.score != nil && !m.sparse }

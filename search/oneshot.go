@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/dms-go/dms/internal/engine"
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/space"
 	"github.com/dms-go/dms/topk"
@@ -106,6 +107,36 @@ func (v scored) weights(f func(float64) float64, counts func(name string, w *ir.
 			}
 		}
 	}
+}
+
+// scale weighs elements by the weights as they are at a step.
+type scale struct {
+	of scored
+}
+
+// newScale has weights and importances of its own.
+func newScale(g *ir.Graph, s *space.Space, groups []group) *scale {
+	v := scored{g: &ir.Graph{Weights: map[string]*ir.Tensor{}}, s: s}
+	for name, w := range g.Weights {
+		v.g.Weights[name] = w.Clone()
+	}
+	for _, at := range groups {
+		v.groups = append(v.groups, group{c: make([]float64, len(at.c))})
+	}
+	return &scale{v}
+}
+
+// weigh is the mean absolute weight of every element, by group.
+func (s *scale) weigh(m *engine.Machine[float32]) ([][]float64, error) {
+	if err := m.WriteTo(s.of.g); err != nil {
+		return nil, err
+	}
+	s.of.l1()
+	norms := make([][]float64, len(s.of.groups))
+	for i := range norms {
+		norms[i] = s.of.groups[i].c
+	}
+	return norms, nil
 }
 
 // rankAll asks for what lies above one threshold over the importances of all width groups. The shift of the ratios, from 0 to 1, becomes the share of

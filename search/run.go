@@ -21,6 +21,7 @@ import (
 	"github.com/dms-go/dms/ir"
 	"github.com/dms-go/dms/prune"
 	"github.com/dms-go/dms/space"
+	"github.com/dms-go/dms/topk"
 	"github.com/dms-go/dms/train"
 )
 
@@ -99,12 +100,17 @@ func Run(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Opt
 			return nil, fmt.Errorf("search: method %s: %q has no batch norm whose scale could be pulled to zero", cfg.Method, g.Name)
 		}
 	}
+	if k, err := topk.Lookup(st.criterion()); err != nil {
+		return nil, err
+	} else if k.Signal == topk.Weight {
+		h.scale = newScale(g, s, st.groups)
+	}
 	for _, group := range s.Groups {
 		h.inputs = append(h.inputs, masked.Input(group.Name))
 		h.buffers = append(h.buffers, make([]float32, group.N))
 		h.grads = append(h.grads, make([]float64, group.N))
 	}
-	if m := st.method; m.Stepless() {
+	if m := st.method; m.stepless() {
 		if m.evolves {
 			e := &evolution{graph: g, space: s, src: src, st: st, rng: rand.New(rand.NewPCG(cfg.Train.Seed, 0x21c0)), seen: map[string]bool{}}
 			if err := e.evolve(ctx, opt.Progress); err != nil {
@@ -160,6 +166,7 @@ type hook struct {
 	buffers   [][]float32
 	grads     [][]float64
 	sparse    []string     // batch-norm scales that are pulled to zero
+	scale     *scale       // weighs elements, where they are ranked by their weights
 	follow    func() error // times the structure now and then, for a latency budget
 }
 
@@ -191,6 +198,12 @@ func (h *hook) After(m *engine.Machine[float32]) error {
 			case v < 0:
 				grad[e] -= pull
 			}
+		}
+	}
+	if h.scale != nil {
+		var err error
+		if h.structure.norms, err = h.scale.weigh(m); err != nil {
+			return err
 		}
 	}
 	if err := h.structure.update(h.grads); err != nil {

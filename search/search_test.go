@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/dms-go/dms/cost"
@@ -401,7 +403,7 @@ func TestHeldStructureLearnsImportancesAlone(t *testing.T) {
 		}
 		cfg := Default(NP)
 		cfg.Method = m.Name
-		st := newStructure(s, model(t, g, s), targets, phase{4, 10}, cfg)
+		st := newStructure(s, model(t, g, s), targets, phase{begin: 4, end: 10}, cfg)
 		rng := rand.New(rand.NewPCG(1, 2))
 		dm := make([][]float64, len(st.groups))
 		for i := range dm {
@@ -431,6 +433,102 @@ func TestHeldStructureLearnsImportancesAlone(t *testing.T) {
 			if slices.Max(st.groups[i].c) == 0 {
 				t.Errorf("%s: group %q has learned no importance", m.Name, st.groups[i].name)
 			}
+		}
+	}
+}
+
+func TestMagnitudeIsThatOfTheWeightsAtEveryStep(t *testing.T) {
+	src, g := stripes(t, 96), network(t)
+	s, err := space.Find(g, space.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(weights map[string]*ir.Tensor) (all []float64) {
+		groups := make([]group, len(s.Groups))
+		for i := range groups {
+			groups[i].c = make([]float64, s.Groups[i].N)
+		}
+		scored{&ir.Graph{Weights: weights}, s, groups, 1}.l1()
+		for i, g := range groups {
+			if s.Groups[i].Kind == space.Width {
+				all = append(all, g.c...)
+			}
+		}
+		return all
+	}
+	for _, p := range []Pipeline{P, PMinus} {
+		cfg := quick(p, 10, "macs=60%")
+		cfg.Importance = "magnitude"
+		cfg.Train.Rate, cfg.Train.Warmup = 0.1, 0
+		var kept journal
+		r, err := Run(context.Background(), g, src, cfg, Options{Journal: &kept})
+		if err != nil {
+			t.Fatal(err)
+		}
+		state, err := train.HookState(kept.saved[len(kept.saved)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var saved savedStructure
+		if err := json.Unmarshal(state, &saved); err != nil {
+			t.Fatal(err)
+		}
+		var got []float64
+		for _, g := range s.Groups {
+			c := saved.Groups[g.Name].C
+			if g.Kind == space.Width {
+				got = append(got, c...)
+			} else if p == P && slices.Max(c) == 0 { // random weights that stay need not gain by a block
+				t.Errorf("%s: the blocks of %q have no importance", p, g.Name)
+			}
+		}
+		start := of(g.Weights)
+		if p == PMinus {
+			if !slices.Equal(got, start) {
+				t.Error("p-: the importances are not the mean absolute weights")
+			}
+			continue
+		}
+		apart := func(a, b []float64) (sum float64) {
+			for i := range a {
+				sum += math.Abs(a[i] - b[i])
+			}
+			return sum
+		}
+		// The last update of the weights came after the last look at them.
+		if toNow, toStart := apart(got, of(r.Masked.Weights)), apart(got, start); toStart < 0.1 || toNow > 0.3*toStart {
+			t.Errorf("p: importances are %.3g from the weights as they are and %.3g from those at the start", toNow, toStart)
+		}
+	}
+}
+
+func TestBlocksThatAreFreeLearnToTheEnd(t *testing.T) {
+	for _, free := range []bool{false, true} {
+		cfg := quick(P, 20, "macs=50%")
+		cfg.FreeBlocks = free
+		var kept journal
+		if _, err := Run(context.Background(), network(t), stripes(t, 96), cfg, Options{Journal: &kept}); err != nil {
+			t.Fatal(err)
+		}
+		state, err := train.HookState(kept.saved[len(kept.saved)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var saved savedStructure
+		if err := json.Unmarshal(state, &saved); err != nil {
+			t.Fatal(err)
+		}
+		blocks := 0
+		for name, g := range saved.Groups {
+			if strings.HasPrefix(name, "depth.") {
+				blocks++
+				if g.Frozen == free {
+					t.Errorf("free_blocks %t: group %q frozen %t at the end", free, name, g.Frozen)
+				}
+			}
+		}
+		if blocks == 0 {
+			t.Errorf("no group of blocks among %v", slices.Sorted(maps.Keys(saved.Groups)))
 		}
 	}
 }

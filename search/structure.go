@@ -26,6 +26,8 @@ type structure struct {
 	taskNorm float64 // moving average of ‖∂L_task/∂a‖, bias not corrected
 	spent    []float64
 
+	norms [][]float64 // of the elements' weights, where these rank them
+
 	hard, grad [][]float64 // scratch per group and element: hard masks, ∂cost/∂mask
 }
 
@@ -176,7 +178,15 @@ func (st *structure) update(dm [][]float64) error {
 	for i := range st.groups {
 		g := &st.groups[i]
 		// The soft mask, also where the hard one acts: a dropped block would otherwise have importance 0 and never come back.
-		if err := topk.Update(g.c, st.method.learner.observed(g), dm[i], cmp.Or(st.method.ranking, st.cfg.Importance), st.cfg.ImportanceDecay); err != nil {
+		criterion, signal := st.criterion(), dm[i]
+		switch {
+		case st.norms == nil:
+		case g.kind == space.Depth:
+			criterion = defaultImportance // a block as a whole has no axis of a weight
+		default:
+			signal = st.norms[i]
+		}
+		if err := topk.Update(g.c, st.method.learner.observed(g), signal, criterion, st.cfg.ImportanceDecay); err != nil {
 			return err
 		}
 		if g.frozen || !g.live || st.step < st.fall.begin {
@@ -195,6 +205,9 @@ func (st *structure) update(dm [][]float64) error {
 	return nil
 }
 
+// criterion is the measure of importance by name.
+func (st *structure) criterion() string { return cmp.Or(st.method.ranking, st.cfg.Importance) }
+
 // settle follows how many blocks the depth groups do without, and freezes them when the decay phase ends; it tells whether it did.
 func (st *structure) settle() (froze bool) {
 	for i := range st.groups {
@@ -210,7 +223,7 @@ func (st *structure) settle() (froze bool) {
 			gone -= k
 		}
 		g.gone = goneDecay*g.gone + (1-goneDecay)*gone
-		if st.step >= st.fall.end {
+		if st.step >= st.fall.end && !st.cfg.FreeBlocks {
 			st.freeze(g)
 			froze = true
 		}

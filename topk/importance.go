@@ -45,7 +45,7 @@ var criteria = []Criterion{
 		term: func(i, n int, _, _ float64) float64 { return float64(n - i) }},
 }
 
-// Criteria lists the measures of importance that Update knows, the default first.
+// Criteria lists the measures of importance that Update knows, that of arXiv 2405.07194 first.
 func Criteria() []Criterion { return append([]Criterion(nil), criteria...) }
 
 // Lookup is the criterion of that name; the error lists the known names.

@@ -331,10 +331,7 @@ func (p *comparison) try(ctx context.Context, k cell) (*report.Trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &report.Trial{Method: k.Method, Budget: k.Budget.String(), Seed: k.Seed, Cost: r.After, Seconds: time.Since(start).Seconds(), Steps: k.Search.Train.StepsFor(p.src.Train.Len())}
-	if stepless(k.Search.Method) {
-		t.Steps = 0
-	}
+	t := &report.Trial{Method: k.Method, Budget: k.Budget.String(), Seed: k.Seed, Cost: r.After, Seconds: time.Since(start).Seconds(), Steps: k.Search.Steps(p.src.Train.Len())}
 	g := r.Graph
 	if k.Tune != nil {
 		if k.Search.Pipeline == search.NP {
@@ -354,15 +351,6 @@ func (p *comparison) try(ctx context.Context, k cell) (*report.Trial, error) {
 		return nil, err
 	}
 	return t, p.write(k, t)
-}
-
-func stepless(method string) bool {
-	for _, m := range search.Methods() {
-		if m.Name == method {
-			return m.Stepless()
-		}
-	}
-	return false
 }
 
 func (p *comparison) write(k cell, t *report.Trial) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/dms-go/dms/internal/kernel"
 	"github.com/dms-go/dms/internal/parallel"
 	"github.com/dms-go/dms/internal/program"
+	"github.com/dms-go/dms/ir"
 )
 
 // Machine holds one program, its memory and its cores. It is for one goroutine at a time.
@@ -225,6 +226,9 @@ func (m *Machine[T]) Param(name string) []T {
 	}
 	return m.params.Get(name)
 }
+
+// WriteTo writes the weights as they are to the graph's tensors; see Params.WriteTo.
+func (m *Machine[T]) WriteTo(g *ir.Graph) error { return m.params.WriteTo(g) }
 
 // Memory is the bytes of activations, gradients and scratch; parameters are not counted.
 func (m *Machine[T]) Memory() int64 {
