@@ -23,10 +23,15 @@ type Trial struct {
 	Total   int     `json:"total"` // 0 where the accuracy was not measured
 	cost.Cost
 	Steps     int     `json:"steps"`   // of the search
-	Seconds   float64 `json:"seconds"` // of the search, beside whatever else ran
+	Seconds   float64 `json:"seconds"` // of the search, beside whatever else ran; 0 where it was interrupted
 	TuneSteps int     `json:"tune_steps,omitempty"`
 	Latency   Timing  `json:"latency,omitzero"` // in this engine; zero when not measured
 	Clock     Timing  `json:"clock,omitzero"`   // the same by a program of the user's
+	ClockedBy string  `json:"clocked_by,omitempty"`
+
+	// Of the program that searched. Kernels of different instruction sets differ in last bits.
+	Version        string `json:"version,omitempty"`
+	InstructionSet string `json:"instruction_set,omitempty"`
 }
 
 // Timing is how long one sample takes, in milliseconds: medians of inferences in the original network and in the trial's own, taken in turns.
@@ -122,7 +127,7 @@ func (s *Standings) place(trials []Trial) Place {
 		MACs:    mean(func(t Trial) float64 { return float64(t.MACs) }),
 		Params:  mean(func(t Trial) float64 { return float64(t.Params) }),
 		Steps:   mean(func(t Trial) float64 { return float64(t.Steps) }),
-		Seconds: mean(func(t Trial) float64 { return t.Seconds }),
+		Seconds: meanOfMeasured(trials, func(t Trial) float64 { return t.Seconds }),
 	}
 	squares := 0.0
 	for _, t := range trials {
@@ -149,18 +154,23 @@ func clockOf(t Trial) Timing   { return t.Clock }
 // timing brings the times of some trials to one speed of the machine: that of the median measurement of the original. Trials without a
 // measurement do not count; zero where none has one.
 func (s *Standings) timing(some []Trial, of func(Trial) Timing) Timing {
-	t := s.itself(of)
-	sum, n := 0.0, 0
-	for _, one := range some {
-		if share := of(one).Share(); share > 0 {
-			sum, n = sum+share, n+1
-		}
-	}
-	if n == 0 {
+	t, share := s.itself(of), meanOfMeasured(some, func(t Trial) float64 { return of(t).Share() })
+	if share == 0 {
 		return Timing{}
 	}
-	t.Own *= sum / float64(n)
+	t.Own *= share
 	return t
+}
+
+// meanOfMeasured leaves out what is 0; 0 where everything is.
+func meanOfMeasured(trials []Trial, of func(Trial) float64) float64 {
+	sum, n := 0.0, 0
+	for _, t := range trials {
+		if v := of(t); v > 0 {
+			sum, n = sum+v, n+1
+		}
+	}
+	return sum / float64(max(1, n))
 }
 
 // itself is the original beside itself: the median over all trials of what it took beside them, zero where nothing was timed.
@@ -252,8 +262,21 @@ func (s *Standings) WriteText(w io.Writer) error {
 	if err := s.Table().WriteText(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(w, legend)
+	_, err := fmt.Fprintln(w, s.legend())
 	return err
+}
+
+// legend says what marks mean and, where a clock gave times, which.
+func (s *Standings) legend() string {
+	text := legend
+	var clocks []string
+	for _, t := range s.Trials {
+		if t.ClockedBy != "" && !slices.Contains(clocks, t.ClockedBy) {
+			clocks = append(clocks, t.ClockedBy)
+			text += "; clock: " + clean(t.ClockedBy)
+		}
+	}
+	return text
 }
 
 // WriteMarkdown writes the table for a page, the best of each budget in bold.
@@ -294,7 +317,7 @@ func (s *Standings) WriteMarkdown(w io.Writer) error {
 	for _, row := range t.Rows {
 		line(row)
 	}
-	b.WriteString("\n**bold** is the " + markdown(strings.TrimPrefix(legend, bestMark+" ")) + "\n")
+	b.WriteString("\n**bold** is the " + markdown(strings.TrimPrefix(s.legend(), bestMark+" ")) + "\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -342,5 +365,5 @@ func (s *Standings) WriteJSON(w io.Writer) error {
 		Original Trial   `json:"original"`
 		Places   []Place `json:"places"`
 		Trials   []Trial `json:"trials"`
-	}{s.Title, legend, original, places, s.Trials})
+	}{s.Title, s.legend(), original, places, s.Trials})
 }

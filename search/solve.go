@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/space"
@@ -218,8 +220,11 @@ func (v *solver) tooSmall() error {
 	for _, t := range v.targets {
 		least := t.eval(v.model, v.masks, nil)
 		if least > float64(t.final)+0.5 {
-			parts = append(parts, fmt.Sprintf("%s %d, but the smallest network allowed has %.0f (%.1f%% of the original)",
-				MetricName(t.metric), t.final, least, 100*least/float64(t.full)))
+			limit, has := strconv.FormatInt(t.final, 10), fmt.Sprintf("has %.0f", least)
+			if t.clock != nil {
+				limit, has = time.Duration(t.final).String(), "is expected to take "+time.Duration(least).Round(time.Microsecond).String()
+			}
+			parts = append(parts, fmt.Sprintf("%s %s, but the smallest network allowed %s (%.1f%% of the original)", MetricName(t.metric), limit, has, 100*least/float64(t.full)))
 		}
 	}
 	return fmt.Errorf("%w: %s; allow a larger budget, smaller minima or divisors, or freeze less", ErrBudgetTooSmall, strings.Join(parts, "; "))

@@ -32,6 +32,8 @@ func newClock(line string) clock {
 	return nil
 }
 
+func (c clock) String() string { return strings.Join(c, " ") }
+
 // maxClockOutput bounds what is read of a clock's words.
 const maxClockOutput = 64 << 10
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -19,13 +20,12 @@ import (
 	"github.com/dms-go/dms"
 	"github.com/dms-go/dms/cost"
 	"github.com/dms-go/dms/data"
+	"github.com/dms-go/dms/internal/kernel"
 	"github.com/dms-go/dms/internal/wholefile"
 	"github.com/dms-go/dms/ir"
-	"github.com/dms-go/dms/onnx"
 	"github.com/dms-go/dms/report"
 	"github.com/dms-go/dms/search"
 	"github.com/dms-go/dms/space"
-	"github.com/dms-go/dms/train"
 	"github.com/spf13/cobra"
 )
 
@@ -40,7 +40,7 @@ func newCompare(c *console) *cobra.Command {
 		Long: `compare runs every method of a plan within every budget with every seed, several searches side by side, each on one core, and writes the
 means and their spread to RUN as table.txt, table.md, table.csv, table.json and plot.png. RUN/cells holds every smaller network.
 
-Started again with the same plan and folder it goes on where it was stopped; finished cells stay.
+Started again with the same plan and folder it goes on where it was stopped: finished searches stay, others go on from their last checkpoint.
 
 A plan:
 
@@ -82,31 +82,23 @@ A plan:
 		if err != nil {
 			return err
 		}
-		cmp := &comparison{c: c, plan: p, out: out, clock: newClock(timing)}
-		if err := cmp.open(); err != nil {
+		k := &comparison{c: c, plan: p, out: out, clock: newClock(timing)}
+		if err := k.open(); err != nil {
 			return err
 		}
-		if err := cmp.run(cmd.Context(), jobs); err != nil {
+		if err := k.run(cmd.Context(), jobs); err != nil {
 			if cmd.Context().Err() != nil {
-				return withHint(errors.New("interrupted; finished cells are kept"), "go on with: %s", shell("dms", "compare", args[0], "-o", out))
+				again := []string{"dms", "compare", args[0], "-o", out}
+				if timing != "" {
+					again = append(again, "--clock", timing)
+				}
+				return withHint(errors.New("interrupted; what was reached is kept"), "go on with: %s", shell(again...))
 			}
 			return err
 		}
-		return cmp.publish(cmd.Context(), asJSON)
+		return k.publish(cmd.Context(), asJSON)
 	}
 	return cmd
-}
-
-// cell is one search.
-type cell struct {
-	Method string        `json:"method"`
-	Model  *modelSource  `json:"model,omitempty"` // where it is not the plan's
-	Budget search.Budget `json:"budget"`
-	Seed   uint64        `json:"seed"`
-	Search search.Config `json:"search"`
-	Tune   *train.Config `json:"tune,omitempty"`
-	graph  *ir.Graph
-	name   string // of its files, without ending
 }
 
 // comparison is a plan under way.
@@ -239,14 +231,11 @@ func (p *comparison) open() error {
 	return p.readTrials()
 }
 
-func (p *comparison) path(k cell, ending string) string {
-	return filepath.Join(p.out, cellsName, k.name+ending)
-}
-
 // readTrials finds the cells that are done.
 func (p *comparison) readTrials() error {
+	versions := map[string]bool{} // others than this
 	for i, k := range p.cells {
-		raw, err := readBounded(p.path(k, ".json"), 1<<20)
+		raw, err := readBounded(p.path(k, ".json"), maxTrial)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		} else if err != nil {
@@ -257,6 +246,15 @@ func (p *comparison) readTrials() error {
 			return withHint(fmt.Errorf("%s does not hold the result of this cell", p.path(k, ".json")), "remove it; the cell is then run again")
 		}
 		p.trials[i] = &t
+		if now := version(); t.Version != now {
+			versions[cmp.Or(t.Version, "an older version")] = true
+		}
+		if now := kernel.Active(); t.InstructionSet != now && t.InstructionSet != "" {
+			versions[t.InstructionSet+" kernels"] = true
+		}
+	}
+	if len(versions) > 0 {
+		p.c.say("warning: some cells were run by %s, this is %s with %s kernels: the last bits may differ", clip(strings.Join(slices.Sorted(maps.Keys(versions)), ", ")), version(), kernel.Active())
 	}
 	return nil
 }
@@ -289,15 +287,14 @@ func (p *comparison) run(ctx context.Context, jobs int) error {
 			for i := range work {
 				t, err := p.try(ctx, p.cells[i])
 				if err != nil {
-					cancel(fmt.Errorf("%s, %v, seed %d: %w", p.cells[i].Method, p.cells[i].Budget, p.cells[i].Seed, err))
+					cancel(fmt.Errorf("%v: %w", p.cells[i], err))
 					return
 				}
 				mu.Lock()
 				p.trials[i] = t
 				done++
 				left := time.Duration(float64(time.Since(start)) / float64(done) * float64(len(todo)-done))
-				p.c.say("%d/%d  %s, %s, seed %d: %.2f%%  %.0f s, %v left", len(p.cells)-len(todo)+done, len(p.cells), t.Method, t.Budget, t.Seed,
-					100*t.Top1, t.Seconds, left.Round(time.Second))
+				p.c.say("%d/%d  %v: %.2f%%  %v left", len(p.cells)-len(todo)+done, len(p.cells), p.cells[i], 100*t.Top1, left.Round(time.Second))
 				mu.Unlock()
 			}
 		})
@@ -318,74 +315,6 @@ feed:
 // timed tells whether a budget of the plan is a latency.
 func (p *comparison) timed() bool {
 	return slices.ContainsFunc(p.plan.Budgets, func(b search.Budget) bool { return b.Metric == cost.Latency })
-}
-
-// try runs one cell and writes its files, the result last.
-func (p *comparison) try(ctx context.Context, k cell) (*report.Trial, error) {
-	start := time.Now()
-	opt := search.Options{Space: p.plan.removable}
-	if p.clock != nil {
-		opt.Clock = p.clock.measure
-	}
-	r, err := dms.Search(ctx, k.graph, p.src, k.Search, opt)
-	if err != nil {
-		return nil, err
-	}
-	t := &report.Trial{Method: k.Method, Budget: k.Budget.String(), Seed: k.Seed, Cost: r.After, Seconds: time.Since(start).Seconds(), Steps: k.Search.Steps(p.src.Train.Len())}
-	g := r.Graph
-	if k.Tune != nil {
-		if k.Search.Pipeline == search.NP {
-			g = train.Reinit(g, k.Tune.Seed)
-		}
-		if g, err = dms.Train(ctx, g, p.src, *k.Tune, train.Options{Teacher: p.teacher}); err != nil {
-			return nil, err
-		}
-		t.TuneSteps = k.Tune.StepsFor(p.src.Train.Len())
-	}
-	score, err := dms.Evaluate(ctx, g, p.src, k.Search.Train)
-	if err != nil {
-		return nil, err
-	}
-	t.Top1, t.Correct, t.Total = score.Top1, score.Correct, score.Total
-	if err := dms.Save(p.path(k, ".onnx"), g); err != nil {
-		return nil, err
-	}
-	return t, p.write(k, t)
-}
-
-func (p *comparison) write(k cell, t *report.Trial) error {
-	return wholefile.Write(p.path(k, ".json"), func(w io.Writer) error { return printJSON(w, t) })
-}
-
-// latencyRounds is how many inferences a latency is the median of.
-const latencyRounds = 31
-
-// time measures what of a cell's latencies is missing, in turns with the original, and keeps it.
-func (p *comparison) time(ctx context.Context, k cell, t *report.Trial) error {
-	here, byClock := t.Latency == report.Timing{}, t.Clock == report.Timing{} && p.clock != nil
-	if !here && !byClock {
-		return nil
-	}
-	g, err := onnx.ReadFile(p.path(k, ".onnx"))
-	if err != nil {
-		return err
-	}
-	ms := func(d time.Duration) float64 { return d.Seconds() * 1e3 }
-	if here {
-		times, err := train.Latencies([]*ir.Graph{p.graph, g}, p.src.Test, 1, latencyRounds, 0)
-		if err != nil {
-			return err
-		}
-		t.Latency = report.Timing{Original: ms(times[0]), Own: ms(times[1])}
-	}
-	if byClock {
-		times, err := p.clock.measure(ctx, p.graph, g)
-		if err != nil {
-			return err
-		}
-		t.Clock = report.Timing{Original: ms(times[0]), Own: ms(times[1])}
-	}
-	return p.write(k, t)
 }
 
 // publish measures latencies, one network at a time and not beside searches, and writes the tables.

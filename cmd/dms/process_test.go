@@ -447,3 +447,51 @@ func TestLostLossLeavesTheCheckpointsBeforeIt(t *testing.T) {
 		})
 	}
 }
+
+// TestKilledComparisonsEndInTheSameBytes kills a comparison in its search, in the training after it and wherever it happens to be; every network is
+// that of a comparison that nobody disturbed.
+func TestKilledComparisonsEndInTheSameBytes(t *testing.T) {
+	rng := random(t)
+	dir := t.TempDir()
+	plan := filepath.Join(dir, "plan.yaml")
+	text := `model: ` + smallModel + `
+data: glyphs
+train_samples: 64
+test_samples: 36
+pipeline: np
+settings: {train.steps: 40, train.batch: 16, train.checkpoint: 5, train.interval: 2, recalibrate: 5}
+tune: {steps: 40, batch: 16, checkpoint: 5, interval: 2}
+budgets: [macs=60%]
+seeds: [1, 2]
+methods: [{name: dms}]
+`
+	if err := os.WriteFile(plan, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	whole, killed := filepath.Join(dir, "whole"), filepath.Join(dir, "killed")
+	start(t, 0, "compare", plan, "-o", whole, "-j", "1").succeeds(t)
+	if left, _ := filepath.Glob(filepath.Join(whole, "cells", "*")); len(left) != 4 {
+		t.Errorf("a finished comparison has %v", left)
+	}
+	at := func(cell, part string) func() bool {
+		return func() bool { return lines(filepath.Join(killed, "cells", cell, part)) > 1+rng.IntN(8) }
+	}
+	for _, ready := range []func() bool{at("0000", "search"), at("0000", "tune"), at("0001", "search"), at("0001", "tune"), func() bool { return rng.IntN(200) == 0 }} {
+		p := start(t, 0, "compare", plan, "-o", killed, "-j", "1")
+		p.until(t, ready)
+		p.cmd.Process.Kill()
+		<-p.ended
+	}
+	last := start(t, 0, "compare", plan, "-o", killed, "-j", "1")
+	last.succeeds(t)
+	for _, cell := range []string{"0000", "0001"} {
+		a, errA := os.ReadFile(filepath.Join(whole, "cells", cell+".onnx"))
+		b, errB := os.ReadFile(filepath.Join(killed, "cells", cell+".onnx"))
+		if errA != nil || errB != nil || !bytes.Equal(a, b) {
+			t.Errorf("cell %s: another network than without interruption (%v, %v)", cell, errA, errB)
+		}
+		if exists(killed, "cells", cell) {
+			t.Errorf("cell %s: its folder is still there", cell)
+		}
+	}
+}

@@ -190,9 +190,8 @@ func (s *stage) search(ctx context.Context, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	if l := r.Latency; l != nil && !l.Quiet() {
-		s.c.say("warning: the whole network took %s before the search and %s after it; the machine was busy at one of the two, and the latencies may be wrong",
-			report.Duration(l.Before), report.Duration(l.Again))
+	for _, warning := range latencyWarnings(r.Latency) {
+		s.c.say("warning: %s", warning)
 	}
 	result := report.NewSearchResult(r, s.cfg.Search.Budgets)
 	result.Score = &score
@@ -222,6 +221,21 @@ func (s *stage) search(ctx context.Context, asJSON bool) error {
 		s.c.say("its weights are those of the search; retrain it: %s -o RUN", shell("dms", "train", s.dir.Path(rundir.ModelName), "--from-scratch", "--data", s.cfg.Data.Spec))
 	}
 	return result.WriteText(s.c.out)
+}
+
+// latencyWarnings says what a user should know of a latency before relying on it; l is nil where none was asked for.
+func latencyWarnings(l *search.Latency) (out []string) {
+	if l == nil {
+		return nil
+	}
+	if l.After > l.Target {
+		out = append(out, fmt.Sprintf("the budget of latency is missed: %s of %s, the best of several structures that were timed", report.Duration(l.After), report.Duration(l.Target)))
+	}
+	if !l.Quiet() {
+		out = append(out, fmt.Sprintf("the whole network took %s before the search and %s after it; the machine was busy at one of the two, and the latencies may be wrong",
+			report.Duration(l.Before), report.Duration(l.Again)))
+	}
+	return out
 }
 
 // layerCosts pairs the costs of the layers before and after a search.
