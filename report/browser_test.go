@@ -89,7 +89,9 @@ func TestPageFitsScreensInLightAndDark(t *testing.T) {
 			`{"step":20,"steps":20,"loss":0.4,"accuracy":0.9,"rate":0.001}` + "\n",
 		"result.json": `{"correct":97,"total":100,"top1":0.97,"top5":1,"loss":0.12}`,
 	})
-	pages := map[string]string{"search": writePage(t, writeSearch(t, true)), "train": writePage(t, train)}
+	latency := writeSearch(t, true)
+	timed(t, latency, "300000")
+	pages := map[string]string{"search": writePage(t, writeSearch(t, true)), "latency": writePage(t, latency), "train": writePage(t, train)}
 	folder := os.Getenv("DMS_SCREENSHOTS")
 	if folder == "" {
 		folder = t.TempDir()

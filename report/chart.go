@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // plot is a chart of lines over steps. Lines are SVG that stretches with the page; all text is HTML at its place in percent, so that it
@@ -17,7 +18,7 @@ type plot struct {
 	Labels []mark // at the right end, one for each line that is named directly
 	X, Y   []mark
 	Scale  string // "x0 x1 y0 y1": the values at the edges, for the script
-	Format string // how the script writes a value: percent, count or number
+	Format string // how the script writes a value: the name of a format
 	Tall   bool
 }
 
@@ -53,6 +54,8 @@ type format struct {
 var (
 	asPercent = format{"percent", func(v float64) string { return strconv.FormatFloat(100*v, 'f', -1, 64) + "%" }}
 	asCount   = format{"count", func(v float64) string { return Count(int64(v)) }}
+	asBytes   = format{"bytes", func(v float64) string { return Bytes(int64(v)) }}
+	asTime    = format{"time", func(v float64) string { return Duration(time.Duration(v)) }} // of nanoseconds
 	asNumber  = format{"number", func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }}
 )
 

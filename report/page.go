@@ -7,6 +7,8 @@ import (
 	"html/template"
 	"io"
 	"strings"
+
+	"github.com/dms-go/dms/cost"
 )
 
 // What a page shows at most; it says how much more there is. Together with the bounds on points and pictures no page is larger than
@@ -128,12 +130,21 @@ func (p *page) headline(r *Run) {
 				Note: fmt.Sprintf("%s of %s", Percent(share(after, before)), m.write(before)),
 			})
 		}
+		if l := s.Latency; l != nil {
+			p.Tiles = append(p.Tiles, tile{
+				Name: costNames[cost.Latency], Value: Duration(l.After), Exact: fmt.Sprint(int64(l.After)),
+				Note: fmt.Sprintf("%s of %s", Percent(share(int64(l.After), int64(l.Before))), Duration(l.Before)),
+			})
+			if l.After > l.Target {
+				p.Sub = fmt.Sprintf("The latency asked for, %s, is missed. ", Duration(l.Target))
+			}
+		}
 		var budgets []string
 		for _, b := range s.Budgets {
 			budgets = append(budgets, b.String())
 		}
 		if len(budgets) > 0 {
-			p.Sub = "Budget " + short(strings.Join(budgets, ", ")) + ". "
+			p.Sub += "Budget " + short(strings.Join(budgets, ", ")) + ". "
 		}
 		blocks := 0
 		for _, g := range s.Groups {

@@ -145,6 +145,56 @@ func TestPageHasTheNumbersOfTheResult(t *testing.T) {
 	}
 }
 
+// timed gives a search a budget of latency, which it met or missed.
+func timed(t *testing.T, run string, after string) {
+	t.Helper()
+	for name, change := range map[string][2]string{
+		ResultName:        {`"groups":`, `"latency":{"before":480000,"after":` + after + `,"target":288000,"again":470000,"divisor":8},"groups":`},
+		"metrics.jsonl":   {`"macs":`, `"latency":310500,"macs":`},
+		rundir.ConfigName: {`"macs=60%"`, `"macs=60%", "latency=60%"`},
+	} {
+		file := filepath.Join(run, name)
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.ReplaceAll(string(raw), change[0], change[1])
+		if text == string(raw) {
+			t.Fatalf("%s has no %s", name, change[0])
+		}
+		if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestPageOfALatencyBudgetIsInTime(t *testing.T) {
+	for after, missed := range map[string]bool{"283000": false, "300000": true} {
+		run := writeSearch(t, true)
+		timed(t, run, after)
+		page := writePage(t, run)
+		for _, want := range []string{`<data value="` + after + `"`, "of 480 µs", ">Latency<", `data-format="time"`, "310 µs in the end, the target being 310 µs"} {
+			if !strings.Contains(page, want) {
+				t.Errorf("the page lacks %q", want)
+			}
+		}
+		if strings.Contains(page, "is missed") != missed {
+			t.Errorf("%s of 288000 ns: the page says missed %t", after, !missed)
+		}
+		r, err := ReadRun(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := r.WriteText(&b); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), "310 µs") || strings.Contains(b.String(), "310 k") {
+			t.Errorf("the text is\n%s", b.String())
+		}
+	}
+}
+
 func TestPageOfAnUnfinishedSearchShowsHowFarItIs(t *testing.T) {
 	page := writePage(t, writeSearch(t, false))
 	for _, want := range []string{"<h1>No result yet, step 300 of 400</h1>", "12 of 16", `class="heat"`, `id="ratios"`} {

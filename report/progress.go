@@ -13,9 +13,23 @@ import (
 )
 
 // costNames is how a page calls the metrics of a cost.
-var costNames = map[cost.Metric]string{cost.MACs: "multiply-accumulates", cost.Params: "parameters", cost.Bytes: "bytes of activations"}
+var costNames = map[cost.Metric]string{
+	cost.MACs: "multiply-accumulates", cost.Params: "parameters", cost.Bytes: "bytes of activations", cost.Latency: "latency",
+}
 
-// maxSpent is how many budgets a page has charts of; there are three metrics.
+// costFormat is how a metric is written, by its name in metrics.jsonl.
+func costFormat(name string) format {
+	switch name {
+	case cost.Bytes.String():
+		return asBytes
+	case cost.Latency.String():
+		return asTime
+	default:
+		return asCount
+	}
+}
+
+// maxSpent is how many budgets a page has charts of: one of each metric.
 const maxSpent = 4
 
 // progressPlots are the charts of loss, accuracy and each budget over the steps. A value that is the same in all lines, as rate often
@@ -39,7 +53,7 @@ func (r *Run) progressPlots() []*plot {
 		spent := r.over("cost", "a", value(name, func(m *train.Metrics) map[string]float64 { return m.Spent }))
 		target := r.over("target", "b", value(name, func(m *train.Metrics) map[string]float64 { return m.Target }))
 		spent.Direct, target.Direct = true, true
-		add(newPlot(costTitle(name), asCount, []series{target, spent}, 0).noted(
+		add(newPlot(costTitle(name), costFormat(name), []series{target, spent}, 0).noted(
 			"%s in the end, the target being %s", amount(r.Last.Spent, name), amount(r.Last.Target, name)))
 	}
 	if rate := r.over("rate", "a", func(m *train.Metrics) float64 { return m.Rate }); slices.Max(rate.Y) > slices.Min(rate.Y) {

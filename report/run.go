@@ -338,5 +338,5 @@ func amount(m map[string]float64, name string) string {
 	if !ok || !(v > -1e18 && v < 1e18) {
 		return notMeasured
 	}
-	return Count(int64(v))
+	return costFormat(name).write(v)
 }

@@ -9,6 +9,16 @@ const write = {
     while (Math.abs(v) >= 999.5 && i < units.length - 1) { v /= 1000; i++; }
     return (i ? v.toPrecision(3) : v.toFixed(0)) + units[i];
   },
+  bytes: v => {
+    const text = write.count(v);
+    return text + (text.includes(" ") ? "B" : " B");
+  },
+  time: v => { // nanoseconds
+    const units = [" ns", " µs", " ms", " s"];
+    let i = 0;
+    while (Math.abs(v) >= 999.5 && i < units.length - 1) { v /= 1000; i++; }
+    return v.toPrecision(3) + units[i];
+  },
 };
 for (const plot of document.querySelectorAll(".plot")) {
   const [x0, x1, y0, y1] = plot.dataset.scale.split(" ").map(Number);
