@@ -55,8 +55,13 @@ var (
 	asPercent = format{"percent", func(v float64) string { return strconv.FormatFloat(100*v, 'f', -1, 64) + "%" }}
 	asCount   = format{"count", func(v float64) string { return Count(int64(v)) }}
 	asBytes   = format{"bytes", func(v float64) string { return Bytes(int64(v)) }}
-	asTime    = format{"time", func(v float64) string { return Duration(time.Duration(v)) }} // of nanoseconds
-	asNumber  = format{"number", func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }}
+	asTime    = format{"time", func(v float64) string { // of nanoseconds
+		if v == 0 {
+			return "0"
+		}
+		return Duration(time.Duration(v))
+	}}
+	asNumber = format{"number", func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }}
 )
 
 // labelGap is the least distance of two labels in percent of a low chart.

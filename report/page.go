@@ -90,7 +90,7 @@ func (r *Run) page() (*page, error) {
 	if r.Command == "" {
 		p.Kicker = "dms run"
 	}
-	model := short(baseName(r.setting("model")))
+	model := short(ModelName(r.setting("model")))
 	if model == "" {
 		model = "the network"
 	}
@@ -208,8 +208,8 @@ func short(s string) string {
 	return shorten(clean(s), maxText)
 }
 
-// baseName is how headings call a network: the file without its folder, or the zoo's name.
-func baseName(model string) string {
+// ModelName is how headings and pictures call a network: the file without its folder, or the zoo's name.
+func ModelName(model string) string {
 	model = strings.TrimPrefix(model, "zoo:")
 	if at := strings.LastIndexByte(model, '/'); at >= 0 {
 		model = model[at+1:]

@@ -319,7 +319,7 @@ func (p *comparison) timed() bool {
 
 // publish measures latencies, one network at a time and not beside searches, and writes the tables.
 func (p *comparison) publish(ctx context.Context, asJSON bool) error {
-	s := &report.Standings{Title: cmp.Or(p.plan.Title, modelName(p.plan.Model))}
+	s := &report.Standings{Title: cmp.Or(p.plan.Title, report.ModelName(p.plan.Model))}
 	full, err := cost.Count(p.graph)
 	if err != nil {
 		return err

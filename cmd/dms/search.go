@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -165,11 +164,6 @@ func defaultPipeline(model, weights string) search.Pipeline {
 	return search.P
 }
 
-// modelName is how a picture calls a network: the file without its folder, or the zoo's name.
-func modelName(model string) string {
-	return strings.TrimSuffix(filepath.Base(strings.TrimPrefix(model, "zoo:")), ".onnx")
-}
-
 // search runs the search of the stage and writes its results.
 func (s *stage) search(ctx context.Context, asJSON bool) error {
 	if s.cfg.Space == nil {
@@ -202,7 +196,7 @@ func (s *stage) search(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	if err := s.dir.WriteFile(widthsName, func(w io.Writer) error {
-		return report.Widths(w, modelName(s.cfg.Model.Model), r.Space, r.Selection, r.Before, r.After)
+		return report.Widths(w, report.ModelName(s.cfg.Model.Model), r.Space, r.Selection, r.Before, r.After)
 	}); err != nil {
 		return err
 	}
