@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"image"
 	"image/color"
 	"image/png"
 	"math"
@@ -153,6 +154,28 @@ func TestStandingsAsCSVAndJSONHoldTheNumbers(t *testing.T) {
 	}
 }
 
+func decode(t *testing.T, raw []byte) image.Image {
+	t.Helper()
+	img, err := png.Decode(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+// coloured is the number of pixels of exactly a colour.
+func coloured(t *testing.T, img image.Image, c color.Color) (n int) {
+	t.Helper()
+	for y := range img.Bounds().Dy() {
+		for x := range img.Bounds().Dx() {
+			if color.RGBAModel.Convert(img.At(x, y)) == c {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 func TestPlotDrawsEveryMethodInItsColour(t *testing.T) {
 	s := contest()
 	var b bytes.Buffer
@@ -164,20 +187,37 @@ func TestPlotDrawsEveryMethodInItsColour(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	img, err := png.Decode(bytes.NewReader(b.Bytes()))
-	if err != nil {
+	img := decode(t, b.Bytes())
+	for i, c := range curveColors {
+		if n := coloured(t, img, c); n > 200 != (i < 3) {
+			t.Errorf("colour %d: %d pixels", i, n)
+		}
+	}
+	// Error bars: the same means without spread have fewer coloured points.
+	even := contest()
+	for i, p := range even.Trials {
+		for _, mean := range s.Places() {
+			if mean.Method == p.Method && mean.Budget == p.Budget {
+				even.Trials[i].Top1 = mean.Top1
+			}
+		}
+	}
+	var without bytes.Buffer
+	if err := even.WritePlot(&without); err != nil {
 		t.Fatal(err)
 	}
-	count := map[color.Color]int{}
-	for y := range img.Bounds().Dy() {
-		for x := range img.Bounds().Dx() {
-			count[color.RGBAModel.Convert(img.At(x, y))]++
+	tinted := func(img image.Image) (n int) { // bluish, as the first curve and the edges of its lines
+		for y := range img.Bounds().Dy() {
+			for x := range img.Bounds().Dx() {
+				if c := color.RGBAModel.Convert(img.At(x, y)).(color.RGBA); int(c.B) > int(c.R)+40 {
+					n++
+				}
+			}
 		}
+		return n
 	}
-	for i, c := range curveColors {
-		if got, want := count[c] > 200, i < 3; got != want {
-			t.Errorf("colour %d: %d pixels", i, count[c])
-		}
+	if with, bare := tinted(img), tinted(decode(t, without.Bytes())); with < bare+40 {
+		t.Errorf("the first method has %d coloured points with error bars, %d without", with, bare)
 	}
 	var again bytes.Buffer
 	if err := s.WritePlot(&again); err != nil || !bytes.Equal(again.Bytes(), b.Bytes()) {
