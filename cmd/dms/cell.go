@@ -90,7 +90,7 @@ func (p *comparison) find(ctx context.Context, k cell) (*ir.Graph, *report.Trial
 		return nil, nil, err
 	}
 	start := time.Now()
-	opt := search.Options{Space: p.plan.removable, Journal: dir, Resume: from}
+	opt := search.Options{Space: p.plan.removable, Journal: dir, Resume: from, Progress: p.progress(k, "search")}
 	if p.clock != nil {
 		opt.Clock = p.clock.measure
 	}
@@ -122,6 +122,21 @@ func (p *comparison) find(ctx context.Context, k cell) (*ir.Graph, *report.Trial
 	return g, t, err
 }
 
+// silence is the longest time in which a comparison says nothing, if steps are quicker.
+const silence = 30 * time.Second
+
+// progress tells now and then how far a part of a cell is, for a cell may take hours.
+func (p *comparison) progress(k cell, part string) func(train.Metrics) {
+	return func(m train.Metrics) {
+		p.talking.Lock()
+		defer p.talking.Unlock()
+		if time.Since(p.told) > silence {
+			p.told = time.Now()
+			p.c.say("%v: %s, step %d of %d", k, part, m.Step, m.Steps)
+		}
+	}
+}
+
 // tune trains what a search has found.
 func (p *comparison) tune(ctx context.Context, k cell, g *ir.Graph) (*ir.Graph, error) {
 	if k.Search.Pipeline == search.NP {
@@ -131,7 +146,7 @@ func (p *comparison) tune(ctx context.Context, k cell, g *ir.Graph) (*ir.Graph, 
 	if err != nil {
 		return nil, err
 	}
-	g, err = dms.Train(ctx, g, p.src, *k.Tune, train.Options{Teacher: p.teacher, Journal: dir, Resume: from})
+	g, err = dms.Train(ctx, g, p.src, *k.Tune, train.Options{Teacher: p.teacher, Journal: dir, Resume: from, Progress: p.progress(k, "training")})
 	return g, errors.Join(err, dir.Close())
 }
 

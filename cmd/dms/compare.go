@@ -113,6 +113,9 @@ type comparison struct {
 	src     *data.Source
 	cells   []cell
 	trials  []*report.Trial // by cell; nil until done
+
+	talking sync.Mutex
+	told    time.Time // when something was last said
 }
 
 const (
@@ -280,8 +283,8 @@ func (p *comparison) run(ctx context.Context, jobs int) error {
 	defer cancel(nil)
 	work := make(chan int)
 	var wg sync.WaitGroup
-	var mu sync.Mutex
 	start, done := time.Now(), 0
+	p.told = start
 	for range min(jobs, len(todo)) {
 		wg.Go(func() {
 			for i := range work {
@@ -290,12 +293,13 @@ func (p *comparison) run(ctx context.Context, jobs int) error {
 					cancel(fmt.Errorf("%v: %w", p.cells[i], err))
 					return
 				}
-				mu.Lock()
+				p.talking.Lock()
 				p.trials[i] = t
 				done++
 				left := time.Duration(float64(time.Since(start)) / float64(done) * float64(len(todo)-done))
 				p.c.say("%d/%d  %v: %.2f%%  %v left", len(p.cells)-len(todo)+done, len(p.cells), p.cells[i], 100*t.Top1, left.Round(time.Second))
-				mu.Unlock()
+				p.told = time.Now()
+				p.talking.Unlock()
 			}
 		})
 	}
