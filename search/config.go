@@ -37,8 +37,8 @@ type Config struct {
 	BalanceDecay float64 `json:"balance_decay"`
 	// Mu weighs the budget loss when Balance is 0.
 	Mu float64 `json:"mu"`
-	// HoldShare is the part of the steps for which the structure and the target wait at most. Before they have begun to learn, random weights tell nothing
-	// about a structure; once the loss is a fifth below where it began, the wait is over.
+	// HoldShare is the part of the steps at whose end the structure begins to move and the target to fall. Before they have begun to learn, random
+	// weights tell nothing about a structure.
 	HoldShare float64 `json:"hold_share"`
 	// DecayShare is the part of the steps at whose end the target has come down to the budget; the rest refines.
 	DecayShare float64 `json:"decay_share"`
