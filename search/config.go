@@ -37,9 +37,11 @@ type Config struct {
 	BalanceDecay float64 `json:"balance_decay"`
 	// Mu weighs the budget loss when Balance is 0.
 	Mu float64 `json:"mu"`
-	// HoldShare is the part of the steps at whose end the structure begins to move and the target to fall. Before they have begun to learn, random
-	// weights tell nothing about a structure.
+	// HoldShare is the part of the steps for which the structure and the target wait at most: before they have begun to learn, random weights tell nothing
+	// about a structure.
 	HoldShare float64 `json:"hold_share"`
+	// HoldLoss is the share of its first value to which the loss must have come down for the wait to end sooner; 0 waits for all of HoldShare.
+	HoldLoss float64 `json:"hold_loss"`
 	// DecayShare is the part of the steps at whose end the target has come down to the budget; the rest refines.
 	DecayShare float64 `json:"decay_share"`
 	// SuddenBudget makes the budget the target from the first step instead of letting the target fall to it. What else DecayShare ends stays: from
@@ -83,7 +85,7 @@ const defaultImportance = "rise" // docs/decisions/0013-rise.md
 // Default is the configuration of a pipeline that has been measured to work without tuning.
 func Default(p Pipeline) Config {
 	c := Config{
-		Pipeline: p, Method: methods[0].Name, Rank: true, Logit: 3, Temperature: 0.1, Sparsity: 1e-3, Structures: 200, Rate: 0.005, Balance: 2, BalanceDecay: 0.97, Mu: 1, DecayShare: 0.8, Sharpness: 1,
+		Pipeline: p, Method: methods[0].Name, Rank: true, Logit: 3, Temperature: 0.1, Sparsity: 1e-3, Structures: 200, Rate: 0.005, Balance: 2, BalanceDecay: 0.97, Mu: 1, HoldLoss: 0.8, DecayShare: 0.8, Sharpness: 1,
 		Importance: defaultImportance, ImportanceDecay: 0.99, Recalibrate: 200, Train: train.Default(),
 	}
 	switch p {
@@ -140,6 +142,7 @@ func (c Config) Check() error {
 		{"balance_decay", c.BalanceDecay >= 0 && c.BalanceDecay < 1, "a number in [0, 1)"},
 		{"mu", c.Mu >= 0 && c.Mu <= 1e9, "a number from 0 to 1e9"},
 		{"hold_share", c.HoldShare >= 0 && c.HoldShare <= c.DecayShare, fmt.Sprintf("a number from 0 to decay_share, here %g", c.DecayShare)},
+		{"hold_loss", c.HoldLoss >= 0 && c.HoldLoss < 1, "a number in [0, 1)"},
 		{"decay_share", c.DecayShare >= 0 && c.DecayShare <= 1, "a number in [0, 1]"},
 		{"sharpness", c.Sharpness > 0 && c.Sharpness <= 1e3, "a number above 0, at most 1000"},
 		{"importance_decay", c.ImportanceDecay >= 0 && c.ImportanceDecay < 1, "a number in [0, 1)"},

@@ -182,7 +182,7 @@ func (h *hook) Before(m *engine.Machine[float32]) error {
 	return nil
 }
 
-func (h *hook) After(m *engine.Machine[float32]) error {
+func (h *hook) After(m *engine.Machine[float32], loss float64) error {
 	for i, name := range h.inputs {
 		for e, v := range m.Grad(name) {
 			h.grads[i][e] = float64(v)
@@ -206,6 +206,7 @@ func (h *hook) After(m *engine.Machine[float32]) error {
 			return err
 		}
 	}
+	h.structure.heed(loss)
 	if err := h.structure.update(h.grads); err != nil {
 		return err
 	}
@@ -263,6 +264,8 @@ type savedStructure struct {
 	TaskNorm float64               `json:"task_norm"`
 	Spent    []float64             `json:"spent"`
 	Clock    *savedClock           `json:"clock,omitempty"`
+	Begin    int                   `json:"begin"` // of the fall
+	Learning learning              `json:"learning"`
 	Groups   map[string]savedGroup `json:"groups"`
 }
 
@@ -280,7 +283,7 @@ type savedGroup struct {
 
 func (h *hook) State() (json.RawMessage, error) {
 	st := h.structure
-	s := savedStructure{Step: st.step, TaskNorm: st.taskNorm, Spent: st.spent, Clock: st.clock().saved(), Groups: map[string]savedGroup{}}
+	s := savedStructure{Step: st.step, TaskNorm: st.taskNorm, Spent: st.spent, Clock: st.clock().saved(), Begin: st.fall.begin, Learning: st.learning, Groups: map[string]savedGroup{}}
 	for i := range st.groups {
 		g := &st.groups[i]
 		s.Groups[g.name] = savedGroup{A: g.a, Theta: g.theta, C: g.c, M1: g.m1, M2: g.m2, Count: g.count, Frozen: g.frozen, Gone: g.gone, Sum: g.sum}
@@ -310,7 +313,10 @@ func (h *hook) Restore(state json.RawMessage) error {
 		copy(g.m2, v.M2)
 		copy(g.c, v.C)
 	}
-	st.step, st.taskNorm = s.Step, s.TaskNorm
+	if s.Begin < 0 || s.Begin > st.fall.begin {
+		return fmt.Errorf("search: checkpoint: a structure that waits until step %d, where %d is the most; resume with the settings it was started with", s.Begin, st.fall.begin)
+	}
+	st.step, st.taskNorm, st.fall.begin, st.learning = s.Step, s.TaskNorm, s.Begin, s.Learning
 	copy(st.spent, s.Spent)
 	st.refresh()
 	return nil

@@ -206,6 +206,9 @@ func TestResumedSearchHasTheBitsOfAnUninterruptedOne(t *testing.T) {
 	src := stripes(t, 96)
 	for _, p := range []Pipeline{NP, PMinus} {
 		cfg := quick(p, 30, "macs=60%")
+		if p == NP {
+			cfg.HoldShare = 0.5 // over the first checkpoint
+		}
 		var whole journal
 		want, err := Run(context.Background(), network(t), src, cfg, Options{Journal: &whole})
 		if err != nil {
@@ -432,6 +435,37 @@ func TestHeldStructureLearnsImportancesAlone(t *testing.T) {
 		for i := range st.groups {
 			if slices.Max(st.groups[i].c) == 0 {
 				t.Errorf("%s: group %q has learned no importance", m.Name, st.groups[i].name)
+			}
+		}
+	}
+}
+
+func TestWaitEndsWhenTheLossBeginsToFall(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		loss  func(step int) float64
+		began int
+	}{
+		{"a guess to the end", func(int) float64 { return 3.6 }, 40},
+		{"random weights calm down", func(step int) float64 { return 3.8 - 0.2*min(1, float64(step)/10) }, 40},
+		{"learned at once", func(step int) float64 { return 2.3 * math.Exp(-float64(step)/10) }, 14},
+		{"learned later", func(step int) float64 { return 3.6 - 2*max(0, min(1, float64(step-20)/5)) }, 27},
+		{"not to be ended", func(step int) float64 { return 2.3 * math.Exp(-float64(step)/10) }, 40},
+		{"one lucky batch", func(step int) float64 {
+			if step == 15 {
+				return 1
+			}
+			return 3.6
+		}, 40},
+	} {
+		st := &structure{cfg: Default(NP), fall: phase{begin: 40, end: 80}}
+		if c.name == "not to be ended" {
+			st.cfg.HoldLoss = 0
+		}
+		for st.step = range 60 {
+			st.heed(c.loss(st.step))
+			if want := st.step < c.began; (st.step < st.fall.begin) != want {
+				t.Fatalf("%s: at step %d the structure waits %t", c.name, st.step, !want)
 			}
 		}
 	}

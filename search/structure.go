@@ -22,7 +22,8 @@ type structure struct {
 	fall    phase // of the targets; afterwards depth groups are frozen
 	groups  []group
 
-	step     int     // steps taken
+	step     int // steps taken
+	learning learning
 	taskNorm float64 // moving average of ‖∂L_task/∂a‖, bias not corrected
 	spent    []float64
 

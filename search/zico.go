@@ -156,7 +156,7 @@ type gradients struct {
 
 func (h *gradients) Before(*engine.Machine[float32]) error { return nil }
 
-func (h *gradients) After(m *engine.Machine[float32]) error {
+func (h *gradients) After(m *engine.Machine[float32], _ float64) error {
 	for _, name := range h.names {
 		sum, squares := h.sum[name], h.squares[name]
 		for i, v := range m.Grad(name) {

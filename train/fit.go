@@ -58,8 +58,8 @@ type Journal interface {
 type Hook interface {
 	// Before sets what the step reads beside the batch, such as masks.
 	Before(m *engine.Machine[float32]) error
-	// After reads what the step wrote, such as gradients of masks.
-	After(m *engine.Machine[float32]) error
+	// After reads what the step wrote, such as gradients of masks, and the loss of its batch.
+	After(m *engine.Machine[float32], loss float64) error
 	// Describe adds to a line of metrics.
 	Describe(v *Metrics)
 	// State and Restore carry the hook over a checkpoint.
@@ -295,7 +295,7 @@ func (f *fit) advance() error {
 		return &NotFiniteError{Step: f.step + 1, Tensor: "the loss"}
 	}
 	if f.opt.Hook != nil {
-		if err := f.opt.Hook.After(f.machine); err != nil {
+		if err := f.opt.Hook.After(f.machine, loss); err != nil {
 			return err
 		}
 	}

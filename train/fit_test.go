@@ -17,7 +17,7 @@ import (
 type poison struct{ step, at int }
 
 func (h *poison) Before(*engine.Machine[float32]) error { return nil }
-func (h *poison) After(m *engine.Machine[float32]) error {
+func (h *poison) After(m *engine.Machine[float32], _ float64) error {
 	if h.step++; h.step == h.at {
 		m.Grad("layer2.0.conv1.weight")[5] = float32(math.NaN())
 	}

@@ -38,7 +38,7 @@ func TestFullSettingsNameEverySetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := search.Config{
-		Pipeline: search.PMinus, Method: "dms", Rank: true, Logit: 3, Temperature: 0.1, Rate: 0.005, Balance: 2, BalanceDecay: 0.9, Mu: 1, HoldShare: 0.1, DecayShare: 0.8, Sharpness: 1, Importance: "taylor",
+		Pipeline: search.PMinus, Method: "dms", Rank: true, Logit: 3, Temperature: 0.1, Rate: 0.005, Balance: 2, BalanceDecay: 0.9, Mu: 1, HoldShare: 0.1, HoldLoss: 0.8, DecayShare: 0.8, Sharpness: 1, Importance: "taylor",
 		ImportanceDecay: 0.99, SoftBlocks: true, Sparsity: 1e-3, Structures: 200, Recalibrate: 200,
 		Train: train.Config{
 			Steps: 1000, Epochs: 30, Batch: 64, Seed: 1<<64 - 1, Optimizer: "sgd", Rate: 0.05, Momentum: 0.9, WeightDecay: 5e-4, Schedule: "cosine",
