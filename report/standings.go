@@ -234,7 +234,7 @@ func (s *Standings) Table() *Table {
 		Percent(share(o.MACs, o.MACs)), Count(o.Params), Percent(share(o.Params, o.Params)), notMeasured, notMeasured)
 	for _, p := range places {
 		add(p.Latency, p.Clock, p.Budget, p.Method, hundredths(p.Top1, true), p.mark(), hundredths(p.Std, p.Seeds > 1), strconv.Itoa(p.Seeds),
-			Percent(p.MACsShare), Count(int64(math.Round(p.Params))), Percent(p.ParamsShare), number(p.Steps), Duration(seconds(p.Seconds)))
+			Percent(p.MACsShare), Count(int64(math.Round(p.Params))), Percent(p.ParamsShare), number(p.Steps), took(p.Seconds))
 	}
 	return t
 }
@@ -245,6 +245,14 @@ func (t Timing) cells() []string {
 		return []string{notMeasured, ""}
 	}
 	return []string{Duration(seconds(t.Own / 1000)), Percent(t.Share())}
+}
+
+// took writes the time of searches, none of which may have been measured.
+func took(s float64) string {
+	if s == 0 {
+		return notMeasured
+	}
+	return Duration(seconds(s))
 }
 
 // hundredths writes a share in percent with two decimals: differences between methods are small.
@@ -345,7 +353,7 @@ func (s *Standings) WriteCSV(w io.Writer) error {
 	for _, p := range s.Places() {
 		rows = append(rows, slices.Concat([]string{
 			clean(p.Budget), clean(p.Method), full(p.Top1, true), full(p.Std, p.Seeds > 1), full(p.Min, true), full(p.Max, true), strconv.Itoa(p.Seeds),
-			full(p.MACs, true), full(p.MACsShare, true), full(p.Params, true), full(p.ParamsShare, true), full(p.Steps, true), full(p.Seconds, true),
+			full(p.MACs, true), full(p.MACsShare, true), full(p.Params, true), full(p.ParamsShare, true), full(p.Steps, true), full(p.Seconds, p.Seconds > 0),
 		}, timed(p.Latency), timed(p.Clock), []string{p.mark()}))
 	}
 	return c.WriteAll(rows)

@@ -57,6 +57,7 @@ func TestPlacesOfOneSeedHaveNoSpreadAndEqualOnesAreAllBest(t *testing.T) {
 	s := &Standings{Original: Trial{Cost: cost.Cost{MACs: 1000, Params: 100}}, Trials: []Trial{
 		trial("a", "macs=50%", 1, 70, 500), trial("b", "macs=50%", 1, 70, 500), trial("c", "macs=50%", 1, 69.9, 500)}}
 	s.Trials[0].Latency = Timing{}
+	s.Trials[2].Seconds = 0 // interrupted
 	p := s.Places()
 	if len(p) != 3 || p[0].Std != 0 || !p[0].Best || !p[1].Best || p[2].Best || p[2].Tied || p[0].Latency != (Timing{}) {
 		t.Errorf("got %+v", p)
@@ -69,7 +70,7 @@ func TestPlacesOfOneSeedHaveNoSpreadAndEqualOnesAreAllBest(t *testing.T) {
 –         original       –     –      –  100.0%     100  100.0%      –       –  1.00 ms  100.0%
 macs=50%  a         70.00%  *  –      1   50.0%      50   50.0%    400  30.0 s        –
 macs=50%  b         70.00%  *  –      1   50.0%      50   50.0%    400  30.0 s   500 µs   50.0%
-macs=50%  c         69.90%     –      1   50.0%      50   50.0%    400  30.0 s   500 µs   50.0%
+macs=50%  c         69.90%     –      1   50.0%      50   50.0%    400       –   500 µs   50.0%
 ` + legend + "\n"
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)

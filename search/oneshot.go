@@ -109,32 +109,27 @@ func (v scored) weights(f func(float64) float64, counts func(name string, w *ir.
 	}
 }
 
-// scale weighs elements by the weights as they are at a step.
-type scale struct {
-	of scored
-}
-
-// newScale has weights and importances of its own.
-func newScale(g *ir.Graph, s *space.Space, groups []group) *scale {
-	v := scored{g: &ir.Graph{Weights: map[string]*ir.Tensor{}}, s: s}
+// scoredCopy has weights and importances of its own, so that elements may be weighed during a search.
+func scoredCopy(g *ir.Graph, s *space.Space, groups []group) *scored {
+	v := &scored{g: &ir.Graph{Weights: map[string]*ir.Tensor{}}, s: s}
 	for name, w := range g.Weights {
 		v.g.Weights[name] = w.Clone()
 	}
 	for _, at := range groups {
 		v.groups = append(v.groups, group{c: make([]float64, len(at.c))})
 	}
-	return &scale{v}
+	return v
 }
 
-// weigh is the mean absolute weight of every element, by group.
-func (s *scale) weigh(m *engine.Machine[float32]) ([][]float64, error) {
-	if err := m.WriteTo(s.of.g); err != nil {
+// weigh is the mean absolute weight of every element as the weights are now, by group.
+func (v scored) weigh(m *engine.Machine[float32]) ([][]float64, error) {
+	if err := m.WriteTo(v.g); err != nil {
 		return nil, err
 	}
-	s.of.l1()
-	norms := make([][]float64, len(s.of.groups))
+	v.l1()
+	norms := make([][]float64, len(v.groups))
 	for i := range norms {
-		norms[i] = s.of.groups[i].c
+		norms[i] = v.groups[i].c
 	}
 	return norms, nil
 }

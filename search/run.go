@@ -103,7 +103,7 @@ func Run(ctx context.Context, g *ir.Graph, src *data.Source, cfg Config, opt Opt
 	if k, err := topk.Lookup(st.criterion()); err != nil {
 		return nil, err
 	} else if k.Signal == topk.Weight {
-		h.scale = newScale(g, s, st.groups)
+		h.weights = scoredCopy(g, s, st.groups)
 	}
 	for _, group := range s.Groups {
 		h.inputs = append(h.inputs, masked.Input(group.Name))
@@ -166,7 +166,7 @@ type hook struct {
 	buffers   [][]float32
 	grads     [][]float64
 	sparse    []string     // batch-norm scales that are pulled to zero
-	scale     *scale       // weighs elements, where they are ranked by their weights
+	weights   *scored      // weighs elements, where they are ranked by their weights
 	follow    func() error // times the structure now and then, for a latency budget
 }
 
@@ -200,9 +200,9 @@ func (h *hook) After(m *engine.Machine[float32], loss float64) error {
 			}
 		}
 	}
-	if h.scale != nil {
+	if st := h.structure; h.weights != nil && (st.norms == nil || st.cfg.Pipeline != PMinus) { // where weights stay, once will do
 		var err error
-		if h.structure.norms, err = h.scale.weigh(m); err != nil {
+		if st.norms, err = h.weights.weigh(m); err != nil {
 			return err
 		}
 	}

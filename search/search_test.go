@@ -104,6 +104,19 @@ func (j *journal) Save(c *rundir.Checkpoint) error {
 	return nil
 }
 
+// structure is that of the last checkpoint.
+func (j *journal) structure(t *testing.T) (s savedStructure) {
+	t.Helper()
+	state, err := train.HookState(j.saved[len(j.saved)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(state, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestEveryPipelineMeetsItsBudgetFromBelowWithinOnePercent(t *testing.T) {
 	src := stripes(t, 160)
 	for _, p := range []Pipeline{NP, P, PMinus} {
@@ -499,14 +512,7 @@ func TestMagnitudeIsThatOfTheWeightsAtEveryStep(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		state, err := train.HookState(kept.saved[len(kept.saved)-1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		var saved savedStructure
-		if err := json.Unmarshal(state, &saved); err != nil {
-			t.Fatal(err)
-		}
+		saved := kept.structure(t)
 		var got []float64
 		for _, g := range s.Groups {
 			c := saved.Groups[g.Name].C
@@ -544,14 +550,7 @@ func TestBlocksThatAreFreeLearnToTheEnd(t *testing.T) {
 		if _, err := Run(context.Background(), network(t), stripes(t, 96), cfg, Options{Journal: &kept}); err != nil {
 			t.Fatal(err)
 		}
-		state, err := train.HookState(kept.saved[len(kept.saved)-1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		var saved savedStructure
-		if err := json.Unmarshal(state, &saved); err != nil {
-			t.Fatal(err)
-		}
+		saved := kept.structure(t)
 		blocks := 0
 		for name, g := range saved.Groups {
 			if strings.HasPrefix(name, "depth.") {
